@@ -1,0 +1,1 @@
+//! AES-GCM with 12- and 16-byte nonces.

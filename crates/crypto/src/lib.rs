@@ -1,0 +1,28 @@
+//! A stored value under the old key becomes the same value under the new key.
+//!
+//! This crate is pure: it knows no SQL, no files, no environment. A [`RowCipher`] holds what one table's encrypted
+//! columns and blind indexes need; a [`Pool`] takes a batch of rows and says, for every field, what it is
+//! ([`Pool::classify`]) or what it becomes ([`Pool::reseal`]).
+//!
+//! ```text
+//! stored bytes -> Format (layout language) -> Envelope -> open(old) -> Plaintext -> seal(new) -> open again, compare
+//! ```
+
+mod aead;
+mod batch;
+mod blind_index;
+mod column;
+mod format;
+mod pool;
+mod preset;
+mod row;
+mod secret;
+
+pub use batch::{Classified, Outcome, Resealed, Rows};
+pub use blind_index::{BlindIndex, BlindIndexPolicy, BlindIndexSpec, NoneFor, NormalizeStep, SubkeyStep};
+pub use column::{Class, ColumnCipher, ColumnSpec, Expect, PlaintextPolicy, Refusal};
+pub use format::{Format, LayoutError, LayoutSpec};
+pub use pool::Pool;
+pub use preset::{Preset, presets};
+pub use row::RowCipher;
+pub use secret::{Fingerprint, KeyPair, SecretKey};

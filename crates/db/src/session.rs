@@ -1,0 +1,192 @@
+//! One connection, one transaction at a time.
+use crate::{
+    Dialect, HeapScan, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table, TableName, Value,
+};
+
+/// Bounds of a write transaction, all `SET LOCAL` on PostgreSQL, so that the tool gives way and not the application.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// per wait; default 100
+    pub lock_timeout_ms: u32,
+    /// default 400: less than half of `deadlock_timeout`
+    pub statement_timeout_ms: u32,
+    /// default 2000
+    pub idle_timeout_ms: u32,
+    /// a deadline of ours on every await; past it the connection is closed
+    pub deadline_ms: u32,
+}
+impl Default for Limits {
+    fn default() -> Self {
+        Self { lock_timeout_ms: 100, statement_timeout_ms: 400, idle_timeout_ms: 2000, deadline_ms: 10_000 }
+    }
+}
+
+/// What a transaction may do.
+#[derive(Debug, Clone, Copy)]
+pub enum Mode<'a> {
+    /// READ COMMITTED READ ONLY; `row_security = off` (so hidden rows are an error, not an absence).
+    Read,
+    /// READ COMMITTED READ WRITE (SQLite: `BEGIN IMMEDIATE`), `row_security = off`.
+    Write(Limits),
+    /// REPEATABLE READ READ ONLY; with `Some`, the exported snapshot of another session. SQLite: one read transaction.
+    Snapshot(Option<&'a Snapshot>),
+}
+
+/// One connection. When a call's deadline passes or its future is dropped inside a transaction the connection is closed, never reused.
+pub struct Session;
+impl Session {
+    /// Which engine.
+    pub fn dialect(&self) -> Dialect {
+        unimplemented!()
+    }
+    /// The server's process id for this connection (0 on SQLite).
+    pub fn pid(&self) -> i64 {
+        unimplemented!()
+    }
+    /// Begins a transaction.
+    pub async fn begin(&mut self, _mode: Mode<'_>) -> Result<Transaction<'_>> {
+        unimplemented!()
+    }
+    /// Brings the store's tables up to the migrator's version, in one transaction under an advisory lock, with the version table in the store's own
+    /// namespace (schema `reencrypt`, or prefix `reencrypt_` on SQLite). Creates the schema only where it is missing. A store that is newer than the migrator, or has other
+    /// migrations, is an error with code `store_version`.
+    pub async fn migrate(&mut self, _migrator: &Migrator) -> Result<()> {
+        unimplemented!()
+    }
+    /// Whether the connection can still be used.
+    pub fn is_usable(&self) -> bool {
+        unimplemented!()
+    }
+    /// Closes the connection.
+    pub async fn close(self) {
+        unimplemented!()
+    }
+}
+
+/// An open transaction. Dropped without commit it is rolled back (the rollback is sent before the session's next use).
+pub struct Transaction<'s>(std::marker::PhantomData<&'s mut Session>);
+impl Transaction<'_> {
+    /// Which engine.
+    pub fn dialect(&self) -> Dialect {
+        unimplemented!()
+    }
+    /// Runs a statement of the checkpoint store, `$1`-style parameters on both engines. Returns the number of rows affected.
+    pub async fn execute(&mut self, _sql: &str, _args: &[Value]) -> Result<u64> {
+        unimplemented!()
+    }
+    /// Runs a query (or a statement with RETURNING) of the checkpoint store.
+    pub async fn fetch(&mut self, _sql: &str, _args: &[Value]) -> Result<Vec<Vec<Value>>> {
+        unimplemented!()
+    }
+    /// The database's clock in milliseconds since 1970 (`clock_timestamp()`), as an SQL expression for use inside store statements.
+    pub fn now_ms_sql(&self) -> &'static str {
+        unimplemented!()
+    }
+
+    /// The server: version, whether it is a standby or read-only, role, bypass of row-level security, free connections, collation versions.
+    pub async fn server(&mut self) -> Result<Server> {
+        unimplemented!()
+    }
+    /// All tables (not the store's, not the system's) that the role can see.
+    pub async fn tables(&mut self) -> Result<Vec<TableName>> {
+        unimplemented!()
+    }
+    /// One table with all the plan wants to know of it; `None` if there is none of that name.
+    pub async fn table(&mut self, _name: &TableName) -> Result<Option<Table>> {
+        unimplemented!()
+    }
+
+    /// The largest key, `None` for an empty leaf.
+    pub async fn max_key(&mut self, _selection: &Selection) -> Result<Option<RowKey>> {
+        unimplemented!()
+    }
+    /// The key of the `rows`-th row after `after` (exclusive, `None` = from the start) and not beyond `upto`, or of the last such row if there are fewer; `None` when there is none.
+    pub async fn key_after(
+        &mut self,
+        _selection: &Selection,
+        _after: Option<&RowKey>,
+        _upto: &RowKey,
+        _rows: u64,
+    ) -> Result<Option<RowKey>> {
+        unimplemented!()
+    }
+    /// Up to `limit` rows with `after < key <= upto`, in key order.
+    pub async fn read_batch(
+        &mut self,
+        _selection: &Selection,
+        _after: Option<&RowKey>,
+        _upto: &RowKey,
+        _limit: u32,
+    ) -> Result<Rows> {
+        unimplemented!()
+    }
+    /// The rows of exactly these keys that still exist, in no promised order; with `lock`, under `FOR NO KEY UPDATE` (SQLite: the write transaction is the lock).
+    pub async fn read_keys(&mut self, _selection: &Selection, _keys: &[RowKey], _lock: bool) -> Result<Rows> {
+        unimplemented!()
+    }
+    /// Writes `value(row, slot)` (`None` leaves the column as it is; NULL can never be written) to those of `rows` listed in `which` that are still exactly as they
+    /// were read. Returns, per entry of `which`, whether the row was hit.
+    pub async fn compare_and_set<'v>(
+        &mut self,
+        _selection: &Selection,
+        _rows: &Rows,
+        _which: &[usize],
+        _value: &(dyn Fn(usize, usize) -> Option<&'v [u8]> + Sync),
+    ) -> Result<Vec<bool>> {
+        unimplemented!()
+    }
+    /// About `rows` rows spread over the whole table, cheap on any size; `seed` makes it repeatable where the engine can.
+    pub async fn sample(&mut self, _selection: &Selection, _rows: u32, _seed: u32) -> Result<Rows> {
+        unimplemented!()
+    }
+    /// The exact number of rows (a full scan).
+    pub async fn count(&mut self, _selection: &Selection) -> Result<u64> {
+        unimplemented!()
+    }
+    /// The keys as text for a person (`quarantine list --keys`), composite parts joined by `, `.
+    pub async fn key_texts(&mut self, _selection: &Selection, _keys: &[RowKey]) -> Result<Vec<String>> {
+        unimplemented!()
+    }
+
+    /// Exports this snapshot transaction's snapshot for other sessions.
+    pub async fn export_snapshot(&mut self) -> Result<Snapshot> {
+        unimplemented!()
+    }
+    /// A scan of the heap itself, never through an index: part `part` of `parts`.
+    pub async fn heap_scan(&mut self, _selection: &Selection, _part: u32, _parts: u32) -> Result<HeapScan> {
+        unimplemented!()
+    }
+    /// The next rows of the scan (a few hundred, bounded in bytes), `None` at its end.
+    pub async fn next_rows(&mut self, _scan: &mut HeapScan, _selection: &Selection) -> Result<Option<Rows>> {
+        unimplemented!()
+    }
+    /// All transactions and prepared transactions of this database that were open when the snapshot was taken (call right after it), own sessions left out. Needs no privilege:
+    /// `pg_locks` virtual transactions and `pg_prepared_xacts`. Empty on SQLite.
+    pub async fn in_flight(&mut self, _own_pids: &[i64]) -> Result<Vec<InFlight>> {
+        unimplemented!()
+    }
+    /// Those of `transactions` that are still open.
+    pub async fn still_in_flight(&mut self, _transactions: &[InFlight]) -> Result<Vec<InFlight>> {
+        unimplemented!()
+    }
+    /// Rows of the leaf whose writer the snapshot does not see (a superset is allowed), in a later transaction. Read in portions: pass back what it returned; `None` at the end.
+    pub async fn unseen_scan(
+        &mut self,
+        _selection: &Selection,
+        _snapshot: &Snapshot,
+        _part: u32,
+        _parts: u32,
+    ) -> Result<HeapScan> {
+        unimplemented!()
+    }
+
+    /// Commits. An error with [`crate::Verdict::Reconnect`] means it cannot be known whether it stands.
+    pub async fn commit(self) -> Result<()> {
+        unimplemented!()
+    }
+    /// Rolls back.
+    pub async fn rollback(self) -> Result<()> {
+        unimplemented!()
+    }
+}
+
