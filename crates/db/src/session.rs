@@ -189,4 +189,3 @@ impl Transaction<'_> {
         unimplemented!()
     }
 }
-

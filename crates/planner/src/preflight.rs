@@ -1,0 +1,1 @@
+//! One function a check, fixed order, all before the first write.
