@@ -49,12 +49,12 @@ CREATE TABLE reencrypt.walk (
     run_id text NOT NULL REFERENCES reencrypt.run (id),
     pass bigint NOT NULL,
     table_no bigint NOT NULL,
-    leaf_no bigint NOT NULL,
+    leaf text NOT NULL,
     upto_key bytea NOT NULL,
     frontier_key bytea,
     chunks bigint NOT NULL DEFAULT 0,
     carved bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (run_id, pass, table_no, leaf_no)
+    PRIMARY KEY (run_id, pass, table_no, leaf)
 );
 
 CREATE TABLE reencrypt.chunk (
@@ -62,7 +62,7 @@ CREATE TABLE reencrypt.chunk (
     run_id text NOT NULL REFERENCES reencrypt.run (id),
     pass bigint NOT NULL,
     table_no bigint NOT NULL,
-    leaf_no bigint NOT NULL,
+    leaf text NOT NULL,
     after_key bytea,
     upto_key bytea NOT NULL,
     cursor_key bytea,
@@ -80,12 +80,12 @@ CREATE INDEX chunk_of_pass ON reencrypt.chunk (run_id, pass, table_no);
 CREATE TABLE reencrypt.quarantine (
     run_id text NOT NULL REFERENCES reencrypt.run (id),
     table_no bigint NOT NULL,
-    leaf_no bigint NOT NULL,
+    leaf text NOT NULL,
     column_name text NOT NULL,
     row_key bytea NOT NULL,
     class text NOT NULL,
     pass bigint NOT NULL,
-    PRIMARY KEY (run_id, table_no, leaf_no, column_name, row_key)
+    PRIMARY KEY (run_id, table_no, leaf, column_name, row_key)
 );
 
 CREATE TABLE reencrypt.acceptance (

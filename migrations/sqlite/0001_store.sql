@@ -49,12 +49,12 @@ CREATE TABLE reencrypt_walk (
     run_id TEXT NOT NULL REFERENCES reencrypt_run (id),
     pass INTEGER NOT NULL,
     table_no INTEGER NOT NULL,
-    leaf_no INTEGER NOT NULL,
+    leaf TEXT NOT NULL,
     upto_key BLOB NOT NULL,
     frontier_key BLOB,
     chunks INTEGER NOT NULL DEFAULT 0,
     carved INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (run_id, pass, table_no, leaf_no)
+    PRIMARY KEY (run_id, pass, table_no, leaf)
 );
 
 CREATE TABLE reencrypt_chunk (
@@ -62,7 +62,7 @@ CREATE TABLE reencrypt_chunk (
     run_id TEXT NOT NULL REFERENCES reencrypt_run (id),
     pass INTEGER NOT NULL,
     table_no INTEGER NOT NULL,
-    leaf_no INTEGER NOT NULL,
+    leaf TEXT NOT NULL,
     after_key BLOB,
     upto_key BLOB NOT NULL,
     cursor_key BLOB,
@@ -80,12 +80,12 @@ CREATE INDEX reencrypt_chunk_of_pass ON reencrypt_chunk (run_id, pass, table_no)
 CREATE TABLE reencrypt_quarantine (
     run_id TEXT NOT NULL REFERENCES reencrypt_run (id),
     table_no INTEGER NOT NULL,
-    leaf_no INTEGER NOT NULL,
+    leaf TEXT NOT NULL,
     column_name TEXT NOT NULL,
     row_key BLOB NOT NULL,
     class TEXT NOT NULL,
     pass INTEGER NOT NULL,
-    PRIMARY KEY (run_id, table_no, leaf_no, column_name, row_key)
+    PRIMARY KEY (run_id, table_no, leaf, column_name, row_key)
 );
 
 CREATE TABLE reencrypt_acceptance (

@@ -14,8 +14,8 @@ pub struct Chunk {
     pub pass: u32,
     /// position of the table in the plan
     pub table_no: usize,
-    /// position of the leaf in the table
-    pub leaf_no: usize,
+    /// the leaf's own name
+    pub leaf: String,
     /// the range's open end
     pub after: Option<RowKey>,
     /// the range's closed end
@@ -85,7 +85,8 @@ pub struct ChunkTotal {
     pub done: bool,
 }
 
-const COLUMNS: &str = "id, pass, table_no, leaf_no, after_key, upto_key, cursor_key, pending, counts, rows_settled, done, seq, fence, owner";
+const COLUMNS: &str =
+    "id, pass, table_no, leaf, after_key, upto_key, cursor_key, pending, counts, rows_settled, done, seq, fence, owner";
 
 impl Store {
     /// Takes over a chunk of the pass that is unfinished and under no live lease, in the plan's order; its fence goes up.
@@ -93,7 +94,7 @@ impl Store {
         let sql = format!(
             "UPDATE {{chunk}} SET owner = $3, fence = fence + 1, lease_until_ms = {{now}} + $4 \
              WHERE id = (SELECT c.id FROM {{chunk}} c WHERE c.run_id = $1 AND c.pass = $2 AND c.done = 0 \
-             AND c.lease_until_ms < {{now}} ORDER BY c.table_no, c.leaf_no, c.id LIMIT 1 {{skip_locked}}) RETURNING {COLUMNS}"
+             AND c.lease_until_ms < {{now}} ORDER BY c.table_no, c.leaf, c.id LIMIT 1 {{skip_locked}}) RETURNING {COLUMNS}"
         );
         let args = [
             Value::Text(claim.run_id.to_owned()),
@@ -113,14 +114,14 @@ impl Store {
         upto: &RowKey,
     ) -> Result<Chunk> {
         let sql = format!(
-            "INSERT INTO {{chunk}} (run_id, pass, table_no, leaf_no, after_key, upto_key, cursor_key, owner, fence, lease_until_ms) \
+            "INSERT INTO {{chunk}} (run_id, pass, table_no, leaf, after_key, upto_key, cursor_key, owner, fence, lease_until_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $5, $7, 1, {{now}} + $8) RETURNING {COLUMNS}"
         );
         let args = [
             Value::Text(claim.run_id.to_owned()),
             Value::Int(i64::from(claim.pass)),
             Value::Int(walk.table_no as i64),
-            Value::Int(walk.leaf_no as i64),
+            Value::Text(walk.leaf.clone()),
             maybe_bytes(walk.frontier.as_ref().map(RowKey::as_bytes)),
             Value::Bytes(upto.as_bytes().to_vec()),
             Value::Text(claim.owner.to_owned()),
@@ -216,7 +217,7 @@ fn chunk(row: &[Value]) -> Result<Chunk> {
         id: int(row.first())?,
         pass: int(row.get(1))? as u32,
         table_no: int(row.get(2))? as usize,
-        leaf_no: int(row.get(3))? as usize,
+        leaf: text(row.get(3))?,
         after: bytes_or_null(row.get(4))?.map(RowKey::from_bytes),
         upto: RowKey::from_bytes(bytes_or_null(row.get(5))?.unwrap_or_default()),
         cursor: bytes_or_null(row.get(6))?.map(RowKey::from_bytes),

@@ -10,8 +10,8 @@ use reencrypt_db::{RowKey, Transaction, Value};
 pub struct Quarantined<'a> {
     /// position of the table in the plan
     pub table_no: usize,
-    /// position of the leaf in the table
-    pub leaf_no: usize,
+    /// the leaf's own name
+    pub leaf: &'a str,
     /// the column
     pub column: &'a str,
     /// the row
@@ -61,7 +61,7 @@ impl Store {
         // Both engines take far more parameters than 100 rows need.
         for rows in values.chunks(100) {
             let mut sql = String::from(
-                "INSERT INTO {quarantine} (run_id, pass, table_no, leaf_no, column_name, row_key, class) VALUES ",
+                "INSERT INTO {quarantine} (run_id, pass, table_no, leaf, column_name, row_key, class) VALUES ",
             );
             let mut args = vec![Value::Text(run_id.to_owned()), Value::Int(i64::from(pass))];
             for (n, value) in rows.iter().enumerate() {
@@ -76,14 +76,14 @@ impl Store {
                 ));
                 args.extend([
                     Value::Int(value.table_no as i64),
-                    Value::Int(value.leaf_no as i64),
+                    Value::Text(value.leaf.to_owned()),
                     Value::Text(value.column.to_owned()),
                     Value::Bytes(value.key.as_bytes().to_vec()),
                     Value::Text(value.class.to_owned()),
                 ]);
             }
             sql.push_str(
-                " ON CONFLICT (run_id, table_no, leaf_no, column_name, row_key) \
+                " ON CONFLICT (run_id, table_no, leaf, column_name, row_key) \
                  DO UPDATE SET pass = excluded.pass, class = excluded.class",
             );
             self.execute(tx, &sql, &args).await?;
@@ -114,9 +114,9 @@ impl Store {
         tx: &mut Transaction<'_>,
         run_id: &str,
         line: &QuarantineLine,
-    ) -> Result<Vec<(usize, RowKey)>> {
-        let sql = "SELECT leaf_no, row_key FROM {quarantine} WHERE run_id = $1 AND table_no = $2 AND column_name = $3 AND class = $4 \
-                   ORDER BY leaf_no, row_key";
+    ) -> Result<Vec<(String, RowKey)>> {
+        let sql = "SELECT leaf, row_key FROM {quarantine} WHERE run_id = $1 AND table_no = $2 AND column_name = $3 AND class = $4 \
+                   ORDER BY leaf, row_key";
         let args = [
             Value::Text(run_id.to_owned()),
             Value::Int(line.table_no as i64),
@@ -125,9 +125,7 @@ impl Store {
         ];
         let rows = self.fetch(tx, sql, &args).await?;
         rows.iter()
-            .map(|row| {
-                Ok((int(row.first())? as usize, RowKey::from_bytes(bytes_or_null(row.get(1))?.unwrap_or_default())))
-            })
+            .map(|row| Ok((text(row.first())?, RowKey::from_bytes(bytes_or_null(row.get(1))?.unwrap_or_default()))))
             .collect()
     }
 
