@@ -45,3 +45,6 @@ pub use pool::Pool;
 pub use preset::{Preset, presets};
 pub use row::RowCipher;
 pub use secret::{Fingerprint, KeyPair, SecretKey};
+
+#[cfg(test)]
+mod vectors;
