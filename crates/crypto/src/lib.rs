@@ -47,4 +47,6 @@ pub use row::RowCipher;
 pub use secret::{Fingerprint, KeyPair, SecretKey};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod vectors;
