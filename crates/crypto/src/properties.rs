@@ -223,3 +223,33 @@ proptest! {
         }
     }
 }
+
+/// Inside a value of a format that any base64 may be, a plaintext of that shape is a plaintext where both keys failed on
+/// it, and cannot be told where the old key is missing: verify must not call a value new that may need the old key.
+#[test]
+fn a_shape_inside_is_told_by_the_old_key_alone() {
+    let format = Format::preset("gcm-blob-b64-iv12").unwrap();
+    let token = b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OQ==";
+    let inner = stored(&format, OLD, &[3; 16], b"Jane");
+    let nested = Class::Unreadable(Refusal::Nested);
+    for (plaintext, with_both, with_new) in [
+        (&token[..], Class::New, nested),
+        (&inner, Class::Old, nested),
+        (&stored(&format, [0x33; 32], &[3; 16], b"Jane"), Class::New, nested),
+        (b"Jane", Class::New, Class::New),
+    ] {
+        let value = stored(&format, NEW, &[4; 16], plaintext);
+        let class = |old| cipher(&format, &keys(old, Some(NEW))).classify(Some(&value), Expect::New);
+        assert_eq!((class(Some(OLD)), class(None)), (with_both, with_new));
+    }
+    // A shape that is no chance is not a plaintext with both keys either.
+    let format = Format::preset("gcm-triple-b64-iv16").unwrap();
+    let inner = stored(&format, [0x33; 32], &[3; 16], b"Jane");
+    let value = stored(&format, NEW, &[4; 16], &inner);
+    for (nesting_max, refusal) in [(1, Refusal::Nested), (2, Refusal::Unreadable)] {
+        let column = column(&format, PlaintextPolicy::Keep, nesting_max);
+        let both = ColumnCipher::new(column, &keys(Some(OLD), Some(NEW))).unwrap();
+        assert_eq!(both.classify(Some(&value), Expect::New), Class::Unreadable(refusal));
+        assert_eq!(reseal(both, &value).0, Outcome::Quarantined(refusal));
+    }
+}

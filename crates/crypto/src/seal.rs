@@ -88,6 +88,44 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ColumnSpec, Format, KeyPair, PlaintextPolicy, SecretKey, random::Generator};
+
+    fn ring(new: Option<SecretKey>) -> Keyring {
+        let format = Format::preset("gcm-triple-b64-iv16").unwrap();
+        let spec = ColumnSpec {
+            read: vec![format.clone()],
+            write: format,
+            plaintext: PlaintextPolicy::Keep,
+            nesting_max: 1,
+            table: String::new(),
+            column: String::new(),
+        };
+        Keyring::new(&spec, &KeyPair { old: Some(SecretKey::new(vec![1; 32])), new }).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_open_to_its_plaintext_is_noticed() {
+        let ring = ring(Some(SecretKey::new(vec![2; 32])));
+        let (mut scratch, mut out, mut invocations) = (Scratch::default(), Vec::new(), 0);
+        let plaintext = scratch.arena.append(&Source::Row(b"Jane"));
+        seal(&ring, &mut scratch, plaintext.clone(), &mut Generator::default(), &mut out, &mut invocations).unwrap();
+        assert_eq!(opens_to(&ring, &mut scratch, &out, plaintext.clone()), Some(()));
+        let other = scratch.arena.append(&Source::Row(b"Jana"));
+        assert_eq!(opens_to(&ring, &mut scratch, &out, other), None);
+        let mut tampered = out.clone();
+        tampered[30] = if tampered[30] == b'A' { b'B' } else { b'A' };
+        assert_eq!(opens_to(&ring, &mut scratch, &tampered, plaintext.clone()), None);
+        assert_eq!(opens_to(&ring, &mut scratch, &out[..out.len() - 4], plaintext), None);
+    }
+
+    #[test]
+    fn without_the_new_key_nothing_is_written() {
+        let ring = ring(None);
+        let (mut scratch, mut out) = (Scratch::default(), b"before".to_vec());
+        let plaintext = scratch.arena.append(&Source::Row(b"Jane"));
+        let sealed = seal(&ring, &mut scratch, plaintext, &mut Generator::default(), &mut out, &mut 0);
+        assert_eq!((sealed, out.as_slice()), (None, &b"before"[..]));
+    }
 
     #[test]
     fn equal_is_of_length_and_every_byte() {
