@@ -13,6 +13,10 @@ impl DatabaseUrl {
     pub fn dialect(&self) -> Dialect {
         unimplemented!()
     }
+    /// The file of an SQLite database, `None` for PostgreSQL.
+    pub(crate) fn sqlite_path(&self) -> Option<&std::path::Path> {
+        unimplemented!()
+    }
     /// The default schema for unqualified table names (`schema` parameter, else `public`).
     pub fn schema(&self) -> &str {
         unimplemented!()
