@@ -145,6 +145,14 @@ pub enum Error {
         /// the server's words; they never hold the password
         reason: String,
     },
+    /// The server has no such database.
+    #[error("{address} has no database {database:?}")]
+    NoDatabase {
+        /// where
+        address: String,
+        /// which
+        database: String,
+    },
     /// The connection cannot be protected as asked.
     #[error("no verified TLS connection to {address}: {reason}")]
     Tls {
@@ -260,6 +268,7 @@ impl Error {
             Self::Url(_) => "database_url",
             Self::Unreachable { .. } => "database_unreachable",
             Self::Auth { .. } => "database_auth",
+            Self::NoDatabase { .. } => "database_missing",
             Self::Tls { .. } => "database_tls",
             Self::TooOld { .. } => "server_too_old",
             Self::Lost { .. } | Self::Deadline { .. } => "connection_lost",
@@ -273,6 +282,14 @@ impl Error {
             Self::StoreVersion { .. } => "store_version",
             Self::StoreValue { .. } => "store_damaged",
         }
+    }
+
+    /// Names the table that the statement was over, where the server did not name an object itself.
+    pub(crate) fn about(mut self, table: &TableName) -> Self {
+        if let Self::Statement { object: object @ None, .. } = &mut self {
+            *object = Some(format!("table {table}"));
+        }
+        self
     }
 
     /// The next thing to do.

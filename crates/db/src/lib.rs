@@ -8,6 +8,7 @@
 mod catalog;
 mod database;
 mod error;
+mod identifier;
 mod postgres;
 mod row_key;
 mod rows;

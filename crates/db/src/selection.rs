@@ -44,6 +44,11 @@ impl Selection {
         self.0.scope.columns.len()
     }
 
+    /// The leaf.
+    pub(crate) fn table(&self) -> &TableName {
+        &self.0.scope.table
+    }
+
     /// Its statements in PostgreSQL, built once.
     pub(crate) fn postgres(&self) -> &postgres::Selection {
         self.0.postgres.get_or_init(|| postgres::Selection::new(&self.0.scope))
