@@ -113,3 +113,8 @@ pub(crate) fn row_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) ->
 fn refused(table: &TablePlan, column: &str, source: reencrypt_crypto::LayoutError) -> Error {
     Error::Format { table: table.name.clone(), column: column.to_owned(), source }
 }
+
+/// Refuses (`schema_changed`) where the table's schema hash is not the plan's. Cheap: before each chunk.
+pub async fn check_schema(_tx: &mut Transaction<'_>, _plan: &TablePlan) -> Result<(), Error> {
+    unimplemented!()
+}
