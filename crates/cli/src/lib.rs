@@ -45,7 +45,13 @@ pub fn main() -> ExitCode {
 /// Carries a command through on a runtime of its own.
 fn conduct(arguments: Arguments, session: &Session) -> Result<Outcome, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::new("no_threads", format!("no threads could be started: {e}"), "lower the load of this machine, or raise its limit of processes"))?;
+    let runtime = runtime.map_err(|e| {
+        Failure::new(
+            "no_threads",
+            format!("no threads could be started: {e}"),
+            "lower the load of this machine, or raise its limit of processes",
+        )
+    })?;
     let end = runtime.block_on(async {
         signals::listen(session.stop.clone(), session.terminal.clone());
         run(arguments, session).await

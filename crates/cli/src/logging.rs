@@ -13,7 +13,8 @@ pub(crate) fn start(verbose: u8, form: LogForm, terminal: &Terminal) {
         2 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let targets = Targets::new().with_default(Level::WARN).with_target("reencrypt", level).with_target("sqlx", Level::WARN);
+    let targets =
+        Targets::new().with_default(Level::WARN).with_target("reencrypt", level).with_target("sqlx", Level::WARN);
     let layer = tracing_subscriber::fmt::layer().with_writer(Writer(terminal.clone())).with_ansi(false);
     let registry = tracing_subscriber::registry();
     // A second start in one process (tests of the library) keeps the first.

@@ -9,7 +9,10 @@ use std::{
 pub(crate) fn install() {
     panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
         let place = info.location().map_or_else(String::new, |l| format!(" at {}:{}", file(l.file()), l.line()));
-        let _ = writeln!(std::io::stderr(), "error: internal error{place} (its message is withheld, since it could hold data)");
+        let _ = writeln!(
+            std::io::stderr(),
+            "error: internal error{place} (its message is withheld, since it could hold data)"
+        );
     }));
 }
 

@@ -25,10 +25,7 @@ impl Session {
     }
 
     /// Waits for `work`, unless a signal comes first: for everything that writes nothing and may be dropped anywhere.
-    pub(crate) async fn unless_stopped<T, E>(
-        &self,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Failure>
+    pub(crate) async fn unless_stopped<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
     where
         Failure: From<E>,
     {

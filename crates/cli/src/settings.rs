@@ -56,10 +56,9 @@ impl Settings {
         let mut environment = Environment::from_process();
         if let Some(path) = &globals.env_file {
             for name in environment.add_dotenv(path)? {
-                session.terminal.note(&format!(
-                    "note: {name} has another value in {}; the environment's is used",
-                    path.display()
-                ));
+                session
+                    .terminal
+                    .note(&format!("note: {name} has another value in {}; the environment's is used", path.display()));
             }
         }
         let actor = globals.actor.clone().unwrap_or_else(|| operating_system_user(&environment));

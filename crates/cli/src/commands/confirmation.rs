@@ -60,7 +60,11 @@ pub(super) async fn confirm(
                 ));
             }
             if rotation && !ask("Rotate now?", session).await? {
-                return Err(Failure::new("not_confirmed", "not confirmed; nothing was written", "`reencrypt plan` shows what a run would do"));
+                return Err(Failure::new(
+                    "not_confirmed",
+                    "not confirmed; nothing was written",
+                    "`reencrypt plan` shows what a run would do",
+                ));
             }
             options.readers_ready = true;
             options.plan_id.get_or_insert_with(|| plan.id.clone());
@@ -120,7 +124,8 @@ fn summary(context: &Context, plan: &Plan) -> String {
     let _ = writeln!(text, "  environment  {}", plan.environment);
     let _ = writeln!(text, "  plan         {}", plan.id);
     for (name, key) in &plan.keys {
-        let shown = |f: Option<reencrypt_crypto::Fingerprint>| f.map_or_else(|| "not given".to_owned(), |f| f.to_string());
+        let shown =
+            |f: Option<reencrypt_crypto::Fingerprint>| f.map_or_else(|| "not given".to_owned(), |f| f.to_string());
         let _ = writeln!(text, "  key          {name}: old {}, new {}", shown(key.old), shown(key.new));
     }
     for table in &plan.tables {

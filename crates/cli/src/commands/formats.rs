@@ -42,7 +42,10 @@ fn one(name: &str) -> Result<Outcome, Failure> {
     let (format, example) = example(name)?;
     let mut text = format!("{}: {}\n\n", preset.name, preset.about);
     let _ = writeln!(text, "  example        {example}");
-    let _ = writeln!(text, "                 {SAMPLE:?} under the key of 32 bytes of 07; every sealing gives another value");
+    let _ = writeln!(
+        text,
+        "                 {SAMPLE:?} under the key of 32 bytes of 07; every sealing gives another value"
+    );
     let _ = writeln!(text, "  column         {}", if format.is_binary() { "bytes (bytea, BLOB)" } else { "text" });
     let _ = writeln!(text, "  authenticated  {}", if format.is_authenticated() { "yes" } else { "no" });
     let layout = toml::to_string(format.spec())
@@ -66,9 +69,10 @@ fn as_json(preset: &Preset, format: &Format, example: &str) -> serde_json::Value
 }
 
 fn unknown(name: &str) -> Failure {
-    let nearest = presets().iter().map(|p| p.name).max_by(|a, b| {
-        strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
-    });
+    let nearest = presets()
+        .iter()
+        .map(|p| p.name)
+        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
     let hint = match nearest {
         Some(nearest) => format!("the nearest is {nearest}; `reencrypt formats` lists them all"),
         None => "`reencrypt formats` lists them all".to_owned(),
@@ -78,7 +82,8 @@ fn unknown(name: &str) -> Failure {
 
 /// The preset, and a value that it wrote; bytes are shown as hex.
 fn example(name: &str) -> Result<(Format, String), Failure> {
-    let broken = |e: LayoutError| Failure::new("internal_error", format!("the format {name} does not work: {e}"), "report it");
+    let broken =
+        |e: LayoutError| Failure::new("internal_error", format!("the format {name} does not work: {e}"), "report it");
     let format = Format::preset(name).ok_or_else(|| unknown(name))?;
     let other = SecretKey::new(vec![8; SAMPLE_KEY.len()]);
     let keys = Arc::new(KeyPair { old: Some(other), new: Some(SecretKey::new(SAMPLE_KEY.to_vec())) });

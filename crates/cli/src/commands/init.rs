@@ -28,7 +28,8 @@ pub(crate) async fn run(globals: &Globals, typed: &InitArguments, session: &Sess
     }
     let exit_code = u8::from(found.tables.is_empty() || found.findings.iter().any(|f| f.severity == Severity::Fail));
     let Discovery { tables, findings } = found;
-    let told = tables.iter().map(|table| format!("{} ({})", table.name, columns(table.columns.len()))).collect::<Vec<_>>();
+    let told =
+        tables.iter().map(|table| format!("{} ({})", table.name, columns(table.columns.len()))).collect::<Vec<_>>();
     session.terminal.note(&match told.as_slice() {
         [] => "no encrypted column was found: is OLD_KEY the key that the values stand under?".to_owned(),
         told => format!("encrypted columns were found in {}", told.join(", ")),
@@ -38,7 +39,11 @@ pub(crate) async fn run(globals: &Globals, typed: &InitArguments, session: &Sess
     let text = match &typed.write {
         Some(path) => {
             files::create(path, configuration.as_bytes())?;
-            format!("wrote {}\n\nnext: reencrypt --config {} plan", path.display(), super::quoted(&path.to_string_lossy()))
+            format!(
+                "wrote {}\n\nnext: reencrypt --config {} plan",
+                path.display(),
+                super::quoted(&path.to_string_lossy())
+            )
         }
         None => configuration.clone(),
     };

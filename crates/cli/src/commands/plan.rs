@@ -22,8 +22,9 @@ pub(crate) async fn run(globals: &Globals, typed: PlanArguments, session: &Sessi
     let (plan, report) = session.unless_stopped(engine::plan(&context, &typed.tables, options)).await?;
     drop(progress);
     if let Some(path) = &typed.out {
-        let mut text = serde_json::to_vec_pretty(&plan)
-            .map_err(|e| Failure::new("internal_error", format!("the plan cannot be written: {e}"), "leave --out away"))?;
+        let mut text = serde_json::to_vec_pretty(&plan).map_err(|e| {
+            Failure::new("internal_error", format!("the plan cannot be written: {e}"), "leave --out away")
+        })?;
         text.push(b'\n');
         files::replace(path, &text)?;
         session.terminal.note(&format!("the plan stands in {}", path.display()));
@@ -34,6 +35,8 @@ pub(crate) async fn run(globals: &Globals, typed: PlanArguments, session: &Sessi
 /// Says that tables come from discovery where no file names them.
 pub(super) fn note_discovery(settings: &Settings, session: &Session) {
     if !settings.from_file {
-        session.terminal.note("no reencrypt.toml here: the database is searched for columns that open under the old key");
+        session
+            .terminal
+            .note("no reencrypt.toml here: the database is searched for columns that open under the old key");
     }
 }

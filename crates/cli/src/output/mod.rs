@@ -107,7 +107,8 @@ pub(crate) fn usage(problem: &clap::Error, typed: &[OsString]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if asks_for_json(typed) {
-        let failure = Failure::new("usage", first_line(&problem.to_string()), "`reencrypt --help` lists commands and options");
+        let failure =
+            Failure::new("usage", first_line(&problem.to_string()), "`reencrypt --help` lists commands and options");
         let _ = write(&safe_json(&as_json(&refusal("", &failure))));
     }
     ExitCode::from(2)
@@ -136,7 +137,8 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
 
 /// A value as JSON for a script. The results hold nothing that JSON cannot tell.
 fn as_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_else(|e| format!("{{\"error\": {{\"code\": \"internal_error\", \"message\": \"{e}\"}}}}"))
+    serde_json::to_string_pretty(value)
+        .unwrap_or_else(|e| format!("{{\"error\": {{\"code\": \"internal_error\", \"message\": \"{e}\"}}}}"))
 }
 
 /// The document of a command that did not start.

@@ -56,7 +56,8 @@ pub(super) fn headline(text: &mut String, report: &Report) {
         let _ = writeln!(text, "  plan         {plan}");
     }
     for key in &report.keys {
-        let shown = |f: Option<_>| f.map_or_else(|| "not given".to_owned(), |f: reencrypt_crypto::Fingerprint| f.to_string());
+        let shown =
+            |f: Option<_>| f.map_or_else(|| "not given".to_owned(), |f: reencrypt_crypto::Fingerprint| f.to_string());
         let _ = writeln!(text, "  key          {}: old {}, new {}", key.name, shown(key.old), shown(key.new));
     }
     match (report.started_at, report.finished_at) {
@@ -140,8 +141,18 @@ fn run_columns(table: &TableReport) -> String {
             ..
         } = column
         {
-            let numbers =
-                [seen, rotated, already_new, null, empty, plaintext, quarantined, accepted, vanished, rotated_in_sweeps];
+            let numbers = [
+                seen,
+                rotated,
+                already_new,
+                null,
+                empty,
+                plaintext,
+                quarantined,
+                accepted,
+                vanished,
+                rotated_in_sweeps,
+            ];
             let [a, b, c, d, e, f, g, h, i, j] = numbers.map(|n| count(*n));
             sheet.row([with_path(column, path.as_deref()), a, b, c, d, e, f, g, h, i, j]);
         }
@@ -169,7 +180,19 @@ fn class_columns(table: &TableReport) -> String {
             let ClassCounts { seen, old, new, null, empty, plaintext, unreadable, accepted, mislabelled, .. } = *counts;
             let numbers = [seen, old, new, null, empty, plaintext, unreadable, accepted, mislabelled];
             let [a, b, c, d, e, f, g, h, i] = numbers.map(count);
-            sheet.row([with_path(column, path.as_deref()), kind.map(kind_name).unwrap_or_default().to_owned(), a, b, c, d, e, f, g, h, i]);
+            sheet.row([
+                with_path(column, path.as_deref()),
+                kind.map(kind_name).unwrap_or_default().to_owned(),
+                a,
+                b,
+                c,
+                d,
+                e,
+                f,
+                g,
+                h,
+                i,
+            ]);
         }
     }
     sheet.drop_if_empty(&["kind", "null", "empty", "plaintext", "accepted", "mislabelled"]);

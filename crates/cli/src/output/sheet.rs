@@ -21,7 +21,11 @@ pub(crate) struct Sheet {
 impl Sheet {
     /// A table with these column heads.
     pub(crate) fn new<const N: usize>(head: [(&str, Align); N]) -> Self {
-        Self { head: head.into_iter().map(|(name, align)| (name.to_owned(), align)).collect(), rows: Vec::new(), indent: 2 }
+        Self {
+            head: head.into_iter().map(|(name, align)| (name.to_owned(), align)).collect(),
+            rows: Vec::new(),
+            indent: 2,
+        }
     }
 
     /// One row, as many cells as there are heads. Characters that a terminal would obey are escaped.
