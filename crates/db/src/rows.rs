@@ -11,6 +11,10 @@ impl Rows {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Whether the range was read to its end: there is no further row up to the bound.
+    pub fn is_last(&self) -> bool {
+        unimplemented!()
+    }
     /// The row's key. Not available from a heap scan, which reads no key (panics: a bug).
     pub fn key(&self, _row: usize) -> RowKey {
         unimplemented!()

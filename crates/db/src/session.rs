@@ -53,6 +53,11 @@ impl Session {
     pub async fn migrate(&mut self, _migrator: &Migrator) -> Result<()> {
         unimplemented!()
     }
+    /// Whether the store of this migrator's version is there (`false`: it is absent). Writes nothing; a store of another version is an
+    /// error with code `store_version`.
+    pub async fn check_migrated(&mut self, _migrator: &Migrator) -> Result<bool> {
+        unimplemented!()
+    }
     /// Whether the connection can still be used.
     pub fn is_usable(&self) -> bool {
         unimplemented!()
