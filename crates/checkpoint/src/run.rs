@@ -77,7 +77,9 @@ pub struct Run {
     pub finished_ms: Option<i64>,
     /// when a value under the old key was last found by a sweep
     pub last_old_ms: Option<i64>,
-    /// a pause that was asked for
+    /// when a pause was asked for
+    pub paused_at_ms: Option<i64>,
+    /// that pause
     pub pause: Option<Pause>,
     /// why it failed
     pub failure: Option<String>,
@@ -331,6 +333,7 @@ fn run(row: &[Value]) -> Result<Run> {
         started_ms: int(row.get(8))?,
         finished_ms: int_or_null(row.get(9))?,
         last_old_ms: int_or_null(row.get(10))?,
+        paused_at_ms: int_or_null(row.get(11))?,
         pause: match int_or_null(row.get(11))? {
             None => None,
             Some(_) => Some(Pause { until_ms: int_or_null(row.get(12))?, reason: text_or_null(row.get(13))? }),

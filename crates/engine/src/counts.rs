@@ -41,6 +41,12 @@ impl PassCounts {
         } += 1;
     }
 
+    /// Counts one field that is left although a new value is at hand.
+    pub(crate) fn add_quarantined(&mut self) {
+        self.seen += 1;
+        self.quarantined += 1;
+    }
+
     fn members(&self) -> [u64; 9] {
         [
             self.seen,

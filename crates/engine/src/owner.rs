@@ -75,7 +75,8 @@ mod tests {
         let this = Owner::this();
         assert!(!this.is_dead(&this.name(1)));
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep starts");
-        let other = Owner { machine: this.machine.clone(), pid: child.id(), started: started(child.id()).expect("it lives") };
+        let other =
+            Owner { machine: this.machine.clone(), pid: child.id(), started: started(child.id()).expect("it lives") };
         assert!(!this.is_dead(&other.name(0)));
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");

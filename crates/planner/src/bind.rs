@@ -25,3 +25,8 @@ pub struct BoundTable {
 pub async fn bind(_tx: &mut Transaction<'_>, _plan: &Plan, _keys: &Keyring) -> Result<Vec<BoundTable>, Error> {
     unimplemented!()
 }
+
+/// Refuses (`schema_changed`) where the table's schema hash is not the plan's. Cheap: before each chunk.
+pub async fn check_schema(_tx: &mut Transaction<'_>, _plan: &TablePlan) -> Result<(), Error> {
+    unimplemented!()
+}

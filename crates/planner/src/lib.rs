@@ -17,7 +17,7 @@ mod plan;
 mod preflight;
 mod survey;
 
-pub use bind::{BoundTable, Keyring, bind};
+pub use bind::{BoundTable, Keyring, bind, check_schema};
 pub use chunking::chunk_rows;
 pub use configuration::{
     BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, EnvironmentSettings, KeySettings, Kind,
