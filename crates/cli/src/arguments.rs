@@ -31,10 +31,10 @@ pub(crate) struct Globals {
     /// Dotenv file; the real environment wins, and names that differ are shown
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) env_file: Option<PathBuf>,
-    /// Form of the result on standard output
+    /// Result on standard output: for a person, or one JSON document
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM", help_heading = "Global options")]
     pub(crate) output: OutputForm,
-    /// Form of the log on standard error
+    /// Log on standard error: a line or a JSON object an event
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM", help_heading = "Global options")]
     pub(crate) log_format: LogForm,
     /// Log more: -v info, -vv debug, -vvv trace
@@ -57,20 +57,16 @@ pub(crate) struct Globals {
 /// `--output`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum OutputForm {
-    /// For a person
     #[default]
     Text,
-    /// One JSON document
     Json,
 }
 
 /// `--log-format`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum LogForm {
-    /// One line an event
     #[default]
     Text,
-    /// One JSON object an event
     Json,
 }
 
@@ -165,7 +161,7 @@ pub(crate) struct PaceArguments {
     /// Bound on the speed of all workers together
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_rows_per_second: Option<u32>,
-    /// What to do at a value that cannot be read
+    /// At a value that cannot be read: leave it byte for byte and count it, or stop before its batch is written
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub(crate) on_unreadable: OnUnreadableChoice,
     /// Stop when more values than this cannot be read, a number or a percentage [default: 1%]
@@ -179,10 +175,8 @@ pub(crate) struct PaceArguments {
 /// `--on-unreadable`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum OnUnreadableChoice {
-    /// Leave it byte for byte, count it, exit 1
     #[default]
     Quarantine,
-    /// Stop with exit 2 before its batch is written
     Stop,
 }
 

@@ -25,9 +25,10 @@ pub(crate) fn failure() -> Failure {
     )
 }
 
-/// The path inside a crate, without the folder it was built in.
+/// The crate's folder and what is below it, without the folder it was built in.
 fn file(path: &str) -> &str {
-    path.rsplit_once("/crates/").or_else(|| path.rsplit_once("/src/")).map_or(path, |(_, rest)| rest)
+    let below_crate = path.rfind("/src/").and_then(|at| path[..at].rfind('/'));
+    below_crate.map_or(path, |at| &path[at + 1..])
 }
 
 #[cfg(test)]
@@ -37,7 +38,7 @@ mod tests {
     #[test]
     fn places_name_no_build_folder() {
         assert_eq!(file("/build/reencrypt/crates/db/src/session.rs"), "db/src/session.rs");
-        assert_eq!(file("/home/x/registry/sqlx-core/src/row.rs"), "row.rs");
-        assert_eq!(file("crates/cli/src/lib.rs"), "crates/cli/src/lib.rs");
+        assert_eq!(file("/home/x/registry/sqlx-core/src/row.rs"), "sqlx-core/src/row.rs");
+        assert_eq!(file("crates/cli/src/lib.rs"), "cli/src/lib.rs");
     }
 }

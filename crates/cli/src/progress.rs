@@ -49,6 +49,16 @@ impl Progress {
             model.table(&name).expected = Some(rows);
         }
     }
+
+    /// Says how many rows of a table an earlier part of this first pass has done.
+    pub(crate) fn go_on(&self, tables: impl IntoIterator<Item = (String, u64)>) {
+        let mut model = lock(&self.model);
+        model.pass = 1;
+        for (name, rows) in tables {
+            model.done += rows;
+            model.table(&name).done += rows;
+        }
+    }
 }
 
 impl Drop for Progress {
@@ -102,9 +112,12 @@ impl Model {
                 self.notes.push(format!("run {run_id} {verb}, {}", several(*workers as u64, "worker")));
             }
             Event::PassStarted { pass, rows } => self.start_pass(*pass, *rows),
-            Event::BatchCommitted { table, rows, .. } | Event::Verified { table, rows } => {
+            Event::BatchCommitted { pass, table, rows, .. } => {
+                // A worker that joins a pass was not told of its start.
+                self.pass = *pass;
                 self.add(&table.to_string(), *rows, now);
             }
+            Event::Verified { table, rows } => self.add(&table.to_string(), *rows, now),
             Event::Waiting { reason } => self.waiting = Some(reason.clone()),
             Event::Resumed => self.waiting = None,
             Event::Quarantined { table, column, class, count: n } => {
@@ -308,7 +321,8 @@ mod tests {
         model.take(&Event::PassStarted { pass: 2, rows: 10 }, now);
         model.take(&Event::Waiting { reason: "paused: lunch\u{1b}".into() }, now);
         assert_eq!(model.line(now), "sweep 1: 0 of 10 rows (0 %), waiting: paused: lunch\\u{1b}");
-        model.take(&batch(10), now);
+        let batch = Event::BatchCommitted { pass: 2, table: patient(), rows: 10, rotated: 0, missed: 0 };
+        model.take(&batch, now);
         assert_eq!(model.line(now), "sweep 1: 10 of 10 rows (100 %)");
     }
 

@@ -11,15 +11,13 @@ use reencrypt_engine as engine;
 pub(crate) async fn pause(globals: &Globals, typed: &PauseArguments, session: &Session) -> Result<Outcome, Failure> {
     let context = super::store_context(globals, session).await?;
     let work = engine::pause(&context, typed.until, typed.reason.as_deref());
-    let report = session.unless_stopped(work).await?;
-    Ok(Outcome::new(report.exit_code, report))
+    Ok(done(session.unless_stopped(work).await?))
 }
 
 /// Takes a pause back.
 pub(crate) async fn unpause(globals: &Globals, session: &Session) -> Result<Outcome, Failure> {
     let context = super::store_context(globals, session).await?;
-    let report = session.unless_stopped(engine::unpause(&context)).await?;
-    Ok(Outcome::new(report.exit_code, report))
+    Ok(done(session.unless_stopped(engine::unpause(&context)).await?))
 }
 
 /// Ends an unfinished run for good, after a question.
@@ -33,8 +31,12 @@ pub(crate) async fn abandon(
     if !session.yes {
         confirm(&status.report, session).await?;
     }
-    let report = session.unless_stopped(engine::abandon(&context, typed.reason.as_deref())).await?;
-    Ok(Outcome::new(report.exit_code, report))
+    Ok(done(session.unless_stopped(engine::abandon(&context, typed.reason.as_deref())).await?))
+}
+
+/// The word was taken: what the run itself would end with is not this command's exit code.
+fn done(report: engine::Report) -> Outcome {
+    Outcome::new(0, engine::Report { exit_code: 0, ..report })
 }
 
 async fn confirm(report: &engine::Report, session: &Session) -> Result<(), Failure> {

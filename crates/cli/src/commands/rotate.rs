@@ -9,12 +9,14 @@ use crate::{
     settings::{KeyNeeds, Need, Settings},
     signals::EXIT_INTERRUPTED,
 };
-use reencrypt_engine::{self as engine, Context, Intent, OnUnreadable, Prepared, Report, RunOptions, State};
+use reencrypt_engine::{self as engine, Context, Intent, OnUnreadable, Prepared, Problem, Report, RunOptions, State};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+/// How long the store is asked for a run's state beside the work itself.
+const STATUS_PATIENCE: Duration = Duration::from_secs(3);
 const BOTH_KEYS: KeyNeeds = KeyNeeds::Pairs { old: Need::Required, new: Need::Required };
 
 /// The rotation.
@@ -31,7 +33,7 @@ pub(crate) async fn run(globals: &Globals, typed: RunArguments, session: &Sessio
         // The plan may have aged while a person thought: make it again, bound to what they saw.
         prepared = prepare(&context, &options, intent, session).await?;
     }
-    let report = execute(prepared, &progress).await?;
+    let report = execute("run", &context, prepared, &progress).await?;
     drop(progress);
     Ok(Outcome::new(report.exit_code, report))
 }
@@ -45,7 +47,7 @@ pub(crate) async fn sweep(globals: &Globals, typed: SweepArguments, session: &Se
     let end = typed.for_.map(|length| Instant::now() + length);
     loop {
         let prepared = prepare(&context, &options, Intent::Sweep, session).await?;
-        let report = execute(prepared, &progress).await?;
+        let report = execute("sweep", &context, prepared, &progress).await?;
         let next = typed.every.filter(|every| end.is_some_and(|end| Instant::now() + *every <= end));
         let Some(every) = next.filter(|_| may_sweep_again(&report)) else {
             return Ok(Outcome::new(report.exit_code, report));
@@ -67,10 +69,41 @@ async fn prepare(
     session.unless_stopped(engine::prepare(context.clone(), options.clone(), intent)).await
 }
 
-/// The writing part; on a signal it finishes its batches and reports.
-async fn execute(prepared: Prepared, progress: &Progress) -> Result<Report, Failure> {
-    progress.expect(prepared.plan().tables.iter().map(|table| (table.name.to_string(), table.rows_estimate)));
-    Ok(prepared.execute().await?)
+/// The writing part; on a signal it finishes its batches and reports. Where it cannot go on, the report of what stands has the error.
+async fn execute(
+    command: &'static str,
+    context: &Context,
+    prepared: Prepared,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    let tables = prepared.plan().tables.iter();
+    progress.expect(tables.map(|table| (table.name.to_string(), table.rows_estimate)));
+    if prepared.resumes()
+        && let Some(report) = standing(context).await
+        && report.passes.len() == 1
+    {
+        progress.go_on(report.tables.into_iter().map(|table| (table.table, table.rows)));
+    }
+    match prepared.execute().await {
+        Ok(report) => Ok(report),
+        Err(error) => {
+            let failure = Failure::from(error);
+            let standing = standing(context).await;
+            let report = standing.map(|report| Report { command, ..failed(report, &failure) });
+            report.ok_or(failure)
+        }
+    }
+}
+
+/// The run as the store has it, where that can be had soon.
+async fn standing(context: &Context) -> Option<Report> {
+    let status = tokio::time::timeout(STATUS_PATIENCE, engine::status(context)).await;
+    Some(status.ok()?.ok()?.report)
+}
+
+fn failed(report: Report, failure: &Failure) -> Report {
+    let Failure { code, message, hint, exit_code } = failure.clone();
+    Report { exit_code, error: Some(Problem { code, message, hint }), ..report }
 }
 
 fn may_sweep_again(report: &Report) -> bool {

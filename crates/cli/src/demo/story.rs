@@ -3,7 +3,7 @@ use super::{Narrator, clinic::Clinic, folder::Folder, interruption, people::COLU
 use crate::{
     commands,
     failure::Failure,
-    output::{Document, count, rows_done},
+    output::{Document, count},
     session::Session,
 };
 use reencrypt_engine::{
@@ -62,15 +62,15 @@ impl Story<'_> {
             "A run in a process of its own, killed with SIGKILL while it works",
             &format!("run --yes --batch-rows {batch_rows}"),
         );
-        interruption::run_and_kill(self, batch_rows, clinic.rows).await?;
-        let status = self.session.unless_stopped(engine::status(&self.context)).await?;
-        let committed = rows_done(&status.report);
+        let at_kill = interruption::run_and_kill(self, batch_rows, clinic.rows).await?;
+        let committed = at_kill.rows;
         self.expect(
             committed > 0 && committed < clinic.rows,
             &format!("{committed} of {} rows were committed when the run was killed", clinic.rows),
         )?;
         self.narrator.say(&format!(
-            "killed; committed were {} of {} rows, and the batch in hand left nothing behind",
+            "killed; committed were {} batches, {} of {} rows, and the batch in hand left nothing behind",
+            count(at_kill.batches),
             count(committed),
             count(clinic.rows)
         ));
@@ -201,7 +201,7 @@ impl Story<'_> {
     }
 }
 
-fn columns<'r>(report: &'r Report) -> impl Iterator<Item = &'r ColumnReport> {
+fn columns(report: &Report) -> impl Iterator<Item = &ColumnReport> {
     report.tables.iter().flat_map(|table| &table.columns)
 }
 

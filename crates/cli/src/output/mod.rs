@@ -5,7 +5,6 @@ mod status;
 
 pub(crate) use report::finding_line;
 pub(crate) use sheet::{Align, Sheet, bytes, count, duration};
-pub(crate) use status::rows_done;
 
 use crate::{
     arguments::OutputForm,
@@ -14,7 +13,7 @@ use crate::{
     signals::EXIT_INTERRUPTED,
     terminal::{escaped_lines, is_obeyed},
 };
-use reencrypt_engine::Problem;
+use reencrypt_engine::{Problem, State};
 use std::{
     ffi::OsString,
     fmt::Write as _,
@@ -80,7 +79,7 @@ pub(crate) fn deliver(command: &str, end: Result<Outcome, Failure>, session: &Se
             session.terminal.error(&failure);
             let written = match session.form {
                 OutputForm::Text => Ok(()),
-                OutputForm::Json => write(&safe_json(&as_json(&refusal(command, &failure)))),
+                OutputForm::Json => write(&safe_json(&as_json(&Refusal::new(command, &failure)))),
             };
             (failure.exit_code, written)
         }
@@ -109,7 +108,7 @@ pub(crate) fn usage(problem: &clap::Error, typed: &[OsString]) -> ExitCode {
     if asks_for_json(typed) {
         let failure =
             Failure::new("usage", first_line(&problem.to_string()), "`reencrypt --help` lists commands and options");
-        let _ = write(&safe_json(&as_json(&refusal("", &failure))));
+        let _ = write(&safe_json(&as_json(&Refusal::new("", &failure))));
     }
     ExitCode::from(2)
 }
@@ -142,21 +141,26 @@ fn as_json(value: &impl serde::Serialize) -> String {
 }
 
 /// The document of a command that did not start.
-fn refusal(command: &str, failure: &Failure) -> serde_json::Value {
-    let mut members = serde_json::Map::new();
-    if !command.is_empty() {
-        members.insert("command".into(), command.into());
+#[derive(serde::Serialize)]
+struct Refusal<'f> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    command: &'f str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<State>,
+    exit_code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Problem>,
+}
+
+impl<'f> Refusal<'f> {
+    fn new(command: &'f str, failure: &Failure) -> Self {
+        let exit_code = failure.exit_code;
+        if exit_code == EXIT_INTERRUPTED {
+            return Self { command, state: Some(State::Interrupted), exit_code, error: None };
+        }
+        let Failure { code, message, hint, .. } = failure.clone();
+        Self { command, state: None, exit_code, error: Some(Problem { code, message, hint }) }
     }
-    members.insert("exit_code".into(), failure.exit_code.into());
-    if failure.exit_code == EXIT_INTERRUPTED {
-        members.insert("state".into(), "interrupted".into());
-    } else {
-        members.insert(
-            "error".into(),
-            serde_json::json!({ "code": failure.code, "message": failure.message, "hint": failure.hint }),
-        );
-    }
-    members.into()
 }
 
 /// JSON that ends its line and holds no character that a terminal would obey.
@@ -200,13 +204,14 @@ mod tests {
 
     #[test]
     fn a_refusal_has_an_error_and_an_interruption_a_state() {
-        let refused = refusal("run", &Failure::new("no_run", "m", "h"));
-        assert_eq!(refused["error"]["code"], "no_run");
-        assert_eq!(refused["exit_code"], 2);
-        let interrupted = refusal("plan", &Failure::interrupted());
-        assert_eq!(interrupted["exit_code"], 130);
-        assert_eq!(interrupted["state"], "interrupted");
-        assert!(interrupted.get("error").is_none());
+        let told = |command, failure| serde_json::to_value(Refusal::new(command, &failure)).expect("JSON");
+        let refused = told("run", Failure::new("no_run", "m", "h"));
+        assert_eq!(
+            refused,
+            serde_json::json!({ "command": "run", "exit_code": 2, "error": { "code": "no_run", "message": "m", "hint": "h" } })
+        );
+        let interrupted = told("plan", Failure::interrupted());
+        assert_eq!(interrupted, serde_json::json!({ "command": "plan", "exit_code": 130, "state": "interrupted" }));
     }
 
     #[test]

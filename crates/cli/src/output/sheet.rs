@@ -131,6 +131,6 @@ mod tests {
         sheet.row(["firstName".into(), count(1200), count(0)]);
         sheet.row(["a\u{1b}".into(), count(7), count(0)]);
         sheet.drop_if_empty(&["null"]);
-        assert_eq!(sheet.render(), "  column     seen\n  firstName  1,200\n  a\\u{1b}        7\n");
+        assert_eq!(sheet.render(), "  column      seen\n  firstName  1,200\n  a\\u{1b}        7\n");
     }
 }

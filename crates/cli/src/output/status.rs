@@ -3,7 +3,7 @@ use super::{
     Document, count, duration,
     report::{headline, table_text},
 };
-use reencrypt_engine::{ColumnReport, Problem, Report, StatusReport};
+use reencrypt_engine::{Problem, StatusReport};
 use std::{fmt::Write as _, time::Duration};
 
 impl Document for StatusReport {
@@ -17,6 +17,7 @@ impl Document for StatusReport {
         if let Some(left) = self.seconds_left {
             let _ = write!(text, ", {} left", duration(Duration::try_from_secs_f64(left).unwrap_or_default()));
         }
+        let _ = write!(text, ", {} batches committed", count(self.batches));
         text.push('\n');
         for worker in &self.workers {
             let silent = Duration::from_millis(worker.silent_ms.max(0).unsigned_abs());
@@ -52,13 +53,4 @@ impl Document for StatusReport {
     fn problem(&self) -> Option<&Problem> {
         self.report.error.as_ref()
     }
-}
-
-/// Rows of the first pass that are committed: of each table, the most that any of its columns has seen.
-pub(crate) fn rows_done(report: &Report) -> u64 {
-    let seen = |column: &ColumnReport| match column {
-        ColumnReport::Run { seen, .. } => *seen,
-        ColumnReport::Classes { counts, .. } => counts.seen,
-    };
-    report.tables.iter().map(|table| table.columns.iter().map(seen).max().unwrap_or(0)).sum()
 }
