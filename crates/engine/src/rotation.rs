@@ -14,6 +14,7 @@ use reencrypt_planner::{BoundTable, GateCounts, Plan};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet};
 
@@ -34,7 +35,7 @@ pub(crate) struct Rotation {
     /// Values that a person has accepted, by position of table and column.
     pub(crate) accepted: HashMap<(usize, String), u64>,
     tables: Mutex<Arc<Vec<BoundTable>>>,
-    tally: Mutex<HashMap<(usize, usize), GateCounts>>,
+    tally: Mutex<HashMap<(u32, usize, usize), GateCounts>>,
     waiting: Mutex<Option<String>>,
     rows: Mutex<BTreeMap<String, u64>>,
 }
@@ -72,6 +73,32 @@ impl Rotation {
         lock(&self.waiting).clone()
     }
 
+    /// Sleeps, unless a stop is asked for.
+    pub(crate) async fn sleep(&self, time: Duration) {
+        if time > Duration::ZERO {
+            tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                () = self.context.stop.requested() => {}
+            }
+        }
+    }
+
+    /// Ends the leases of processes of this machine that are no more; says whether there were any.
+    pub(crate) async fn bury_dead(&self, session: &mut Session) -> Result<bool, Error> {
+        let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+        let owners = self.store.owners(&mut tx, &self.run_id).await?;
+        let dead: Vec<_> = owners.iter().filter(|owner| self.owner.is_dead(owner)).collect();
+        for owner in &dead {
+            self.store.release_owner(&mut tx, &self.run_id, owner).await?;
+        }
+        tx.commit().await?;
+        if !dead.is_empty() {
+            let message = "took over the work of a process that was killed".to_owned();
+            self.context.observer.event(&Event::Note { message });
+        }
+        Ok(!dead.is_empty())
+    }
+
     /// Adds rows that this process settled.
     pub(crate) fn add_rows(&self, table: &BoundTable, rows: u64) {
         *lock(&self.rows).entry(table.plan.name.to_string()).or_default() += rows;
@@ -79,7 +106,7 @@ impl Rotation {
 
     /// Judges a batch before it is written: with `--on-unreadable stop` the first value that would be quarantined ends the run, otherwise the
     /// ceiling does.
-    pub(crate) fn judge(&self, table: &BoundTable, batch: &Batch) -> Result<(), Error> {
+    pub(crate) fn judge(&self, pass: u32, table: &BoundTable, batch: &Batch) -> Result<(), Error> {
         let columns = table.plan.columns.len();
         if self.options.on_unreadable == OnUnreadable::Stop && batch.quarantines(columns) {
             return Err(Error::refused(
@@ -94,7 +121,7 @@ impl Rotation {
         let counts = batch.outcomes(table.cipher.slots());
         let mut tally = lock(&self.tally);
         for (column, plan) in table.plan.columns.iter().enumerate() {
-            let tally = tally.entry((table.index, column)).or_default();
+            let tally = tally.entry((pass, table.index, column)).or_default();
             tally.opens_new += counts.0[column].already_new;
             tally.opens_old += counts.0[column].rotated;
             tally.fails += counts.0[column].quarantined;
@@ -136,11 +163,12 @@ impl Started {
     pub(crate) async fn work(self) -> Result<(End, BTreeMap<String, u64>), Error> {
         let (pause_sender, pause) = watch::channel(None);
         let rotation = Arc::new(Rotation {
+            // A batch takes at most about a second of the budget, so that a stop, a pause and the lease are never far.
+            batch_rows: self.batch_rows.min(self.options.rows_per_second_max.unwrap_or(u32::MAX)).max(1),
             pace: Pace::new(self.options.rows_per_second_max),
             store: self.store,
             run_id: self.run_id,
             plan: self.plan,
-            batch_rows: self.batch_rows,
             owner: Owner::this(),
             pause,
             accepted: self.accepted,
@@ -152,6 +180,9 @@ impl Started {
             context: self.context,
         });
         failpoint!("engine::run_started");
+        let mut session = rotation.context.database.session().await?;
+        rotation.bury_dead(&mut session).await?;
+        session.close().await;
         let watcher = tokio::spawn(watch_run(rotation.clone(), pause_sender));
         let end = run_workers(&rotation, self.workers).await;
         watcher.abort();
