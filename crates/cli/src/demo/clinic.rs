@@ -1,6 +1,6 @@
 //! The clinic's application: it made the database, it wrote the values under its old key, and it made some mistakes.
 use super::{
-    folder::{self, FORMAT},
+    folder,
     people::{COLUMNS, Patient},
 };
 use crate::failure::Failure;
@@ -19,6 +19,8 @@ use std::{
     sync::Arc,
 };
 
+/// The format in which the clinic's application encrypts.
+const FORMAT: &str = "gcm-triple-b64-iv16";
 /// Slots: the encrypted columns, then `emailHash` and `dobHash`.
 const SLOTS: usize = COLUMNS.len() + 2;
 const BATCH: i64 = 1000;
@@ -256,7 +258,7 @@ fn cipher(key: SecretKey) -> Result<RowCipher, Failure> {
         ColumnCipher::new(spec, &keys).map_err(wrong)
     };
     let columns = COLUMNS.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-    let indexes = indexes(&folder::configuration());
+    let indexes = indexes(&Configuration::parse(folder::CONFIGURATION_TEXT)?);
     let indexes = indexes.into_iter().map(|(spec, of)| BlindIndex::new(spec, of, &keys).map_err(wrong));
     Ok(RowCipher::new(columns, indexes.collect::<Result<Vec<_>, _>>()?))
 }

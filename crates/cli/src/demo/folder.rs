@@ -1,12 +1,6 @@
 //! The folder that a demo makes, and nothing else on the disk.
 use crate::{failure::Failure, files};
-use reencrypt_crypto::{
-    BlindIndexPolicy, BlindIndexSpec, NoneFor, NormalizeStep, PlaintextPolicy, SecretKey, SubkeyStep,
-};
-use reencrypt_planner::{
-    BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, EnvironmentSettings, KeySettings, Kind,
-    Reference, TableSettings,
-};
+use reencrypt_crypto::SecretKey;
 use std::{
     fs, io,
     os::unix::fs::DirBuilderExt,
@@ -36,8 +30,8 @@ const CONTENTS: [&str; 11] = [
     PLAN,
     MARKER,
 ];
-/// The format of the platform's PHI columns.
-pub(super) const FORMAT: &str = "gcm-triple-b64-iv16";
+/// The clinic's configuration, as `init` might have found it and a person completed it.
+pub(super) const CONFIGURATION_TEXT: &str = include_str!("reencrypt.toml");
 
 /// An empty folder of one's own.
 pub(super) struct Folder {
@@ -73,7 +67,7 @@ impl Folder {
         files::create(&self.path.join(OLD_KEY), hex(&old).as_bytes())?;
         files::create(&self.path.join(NEW_KEY), hex(&new).as_bytes())?;
         files::create(&self.path.join(URL), format!("sqlite:{}\n", percent_encoded(&self.database())).as_bytes())?;
-        files::create(&self.configuration(), configuration().to_toml().as_bytes())?;
+        files::create(&self.configuration(), CONFIGURATION_TEXT.as_bytes())?;
         Ok(old)
     }
 
@@ -164,72 +158,6 @@ fn empty(path: &Path, told: impl Fn(io::Error) -> Failure + Copy) -> Result<(), 
         return Err(foreign(format!("holds {}, which no demo made", other.display())));
     }
     names.iter().try_for_each(|name| fs::remove_file(path.join(name))).map_err(told)
-}
-
-/// The clinic as `init` might have found it, and as a person would have completed it.
-pub(super) fn configuration() -> Configuration {
-    let file = |name: &str| Reference { from: format!("file:{name}"), decode: None, take: None };
-    Configuration {
-        environment: EnvironmentSettings { name: Some("demo".to_owned()), backup_retention_days: None },
-        database: DatabaseSettings { url: Some(file(URL)), ca: None, tls: None },
-        keys: [(
-            "phi".to_owned(),
-            KeySettings { old: Some(file(OLD_KEY)), new: Some(file(NEW_KEY)), prior_invocations: 0 },
-        )]
-        .into(),
-        tables: vec![patient()],
-        layouts: Default::default(),
-    }
-}
-
-fn patient() -> TableSettings {
-    let column = |(name, kind): (&str, Kind)| ColumnSettings {
-        column: name.to_owned(),
-        read: vec![FORMAT.to_owned()],
-        write: FORMAT.to_owned(),
-        plaintext: match name {
-            "phone" | "address1" | "city" | "zip" => PlaintextPolicy::Keep,
-            _ => PlaintextPolicy::Refuse,
-        },
-        nesting_max: 1,
-        kind: Some(kind),
-        column_alias: None,
-    };
-    let kinds = super::people::COLUMNS.map(|name| match name {
-        "firstName" | "lastName" | "dob" => (name, Kind::Identity),
-        _ => (name, Kind::Contact),
-    });
-    TableSettings {
-        name: "Patient".to_owned(),
-        key: Some("phi".to_owned()),
-        row_key: None,
-        subject: Some("id".to_owned()),
-        table_alias: None,
-        columns: kinds.map(column).into(),
-        blind_indexes: vec![
-            blind_index(
-                "emailHash",
-                "email",
-                vec![NormalizeStep::Trim, NormalizeStep::Lowercase],
-                "unknown@example.com",
-            ),
-            blind_index("dobHash", "dob", vec![NormalizeStep::Date], "1900-01-01"),
-        ],
-    }
-}
-
-fn blind_index(column: &str, of: &str, normalize: Vec<NormalizeStep>, none_for: &str) -> BlindIndexSettings {
-    BlindIndexSettings {
-        column: column.to_owned(),
-        of: of.to_owned(),
-        spec: BlindIndexSpec {
-            algorithm: "hmac-sha256".to_owned(),
-            subkey: vec![SubkeyStep { hmac: "sha256".to_owned(), msg: "patient-dedup-v1".to_owned() }],
-            normalize,
-            none_for: NoneFor { values: vec![none_for.to_owned()], suffixes: Vec::new() },
-            policy: BlindIndexPolicy::Recompute,
-        },
-    }
 }
 
 #[cfg(test)]
