@@ -52,7 +52,8 @@ impl Connection {
 
     async fn check_schema_version(&mut self, migrator: &Migrator) -> Result<bool> {
         let exists = "SELECT (pg_catalog.to_regclass($1) IS NOT NULL)::pg_catalog.int4";
-        let rows = self.query("looking for the checkpoint store", exists, Parameters::default().text(MIGRATIONS)).await?;
+        let rows =
+            self.query("looking for the checkpoint store", exists, Parameters::default().text(MIGRATIONS)).await?;
         if rows.first().and_then(|row| value(row, 0)) != Some(&1_i32.to_be_bytes()[..]) {
             return Ok(false);
         }
