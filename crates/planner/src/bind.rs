@@ -38,6 +38,11 @@ pub async fn bind(tx: &mut Transaction<'_>, plan: &Plan, keys: &Keyring) -> Resu
     Ok(bound)
 }
 
+/// Refuses (`schema_changed`) where the table's schema hash is not the plan's. Cheap: before each chunk.
+pub async fn check_schema(tx: &mut Transaction<'_>, plan: &TablePlan) -> Result<(), Error> {
+    catalog_table(tx, plan).await.map(drop)
+}
+
 /// The keys that are given must be those of the plan; a key that the plan was made without, or that is not given now, says nothing.
 fn check_keys(plan: &Plan, keys: &Keyring) -> Result<(), Error> {
     for (name, expected) in &plan.keys {
@@ -112,9 +117,4 @@ pub(crate) fn row_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) ->
 
 fn refused(table: &TablePlan, column: &str, source: reencrypt_crypto::LayoutError) -> Error {
     Error::Format { table: table.name.clone(), column: column.to_owned(), source }
-}
-
-/// Refuses (`schema_changed`) where the table's schema hash is not the plan's. Cheap: before each chunk.
-pub async fn check_schema(_tx: &mut Transaction<'_>, _plan: &TablePlan) -> Result<(), Error> {
-    unimplemented!()
 }

@@ -25,6 +25,7 @@ pub async fn draft(
     for_run: bool,
 ) -> Result<Plan, Error> {
     let chosen = narrow(&configuration.tables, tables)?;
+    let mut unmatched: Vec<&String> = tables.iter().collect();
     let server = tx.server().await?;
     let names = tx.tables().await?;
     let mut findings = preflight::keys(configuration, keys, for_run);
@@ -36,7 +37,15 @@ pub async fn draft(
     }
     let mut drafts: Vec<TablePlan> = Vec::with_capacity(chosen.len());
     for settings in chosen {
-        let Some(table) = locate(tx, &names, settings, &mut findings).await? else { continue };
+        let mut located = Vec::new();
+        let table = locate(tx, &names, settings, &mut located).await?;
+        let is_this = |wanted: &str| is_named(wanted, settings, table.as_ref().map(|table| &table.name));
+        if !tables.is_empty() && !tables.iter().any(|wanted| is_this(wanted)) {
+            continue;
+        }
+        unmatched.retain(|wanted| !is_this(wanted));
+        findings.append(&mut located);
+        let Some(table) = table else { continue };
         if drafts.iter().any(|other| other.name == table.name) {
             let message = "two [[table]] entries mean this table; put its columns together";
             findings.push(Finding::fail("duplicate_table", message).on(&table.name));
@@ -44,6 +53,9 @@ pub async fn draft(
         }
         let context = Context { server: &server, configuration, for_run };
         drafts.extend(draft_table(&context, tx.dialect(), settings, *table, &mut findings));
+    }
+    if let Some(name) = unmatched.first() {
+        return Err(unknown_table(name, &configuration.tables));
     }
     let layouts = configuration.layouts.iter().filter(|(name, _)| drafts.iter().any(|table| uses(table, name)));
     let layouts = layouts.map(|(name, spec)| (name.clone(), spec.clone())).collect();
@@ -71,20 +83,29 @@ struct Context<'a> {
     for_run: bool,
 }
 
-/// The tables that `--table` names, in the order of the file; all without one.
+/// The tables that `--table` may mean, in the order of the file; all without one. A name that can mean none is an error.
 fn narrow<'a>(tables: &'a [TableSettings], wanted: &[String]) -> Result<Vec<&'a TableSettings>, Error> {
-    let means = |written: &str, name: &str| {
+    let may_mean = |written: &str, name: &str| {
         let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|rest| rest.ends_with('.'));
         written == name || ends(written, name) || ends(name, written)
     };
     for name in wanted {
-        if !tables.iter().any(|table| means(&table.name, name)) {
-            let known = tables.iter().map(|table| table.name.clone()).collect();
-            return Err(Error::UnknownTable { name: name.clone(), known });
+        if !tables.iter().any(|table| may_mean(&table.name, name)) {
+            return Err(unknown_table(name, tables));
         }
     }
-    let chosen = |table: &&TableSettings| wanted.is_empty() || wanted.iter().any(|name| means(&table.name, name));
+    let chosen = |table: &&TableSettings| wanted.is_empty() || wanted.iter().any(|name| may_mean(&table.name, name));
     Ok(tables.iter().filter(chosen).collect())
+}
+
+/// Whether `--table wanted` is this table: as the file writes it, or as the catalog names it, with or without its schema.
+fn is_named(wanted: &str, settings: &TableSettings, found: Option<&TableName>) -> bool {
+    let in_catalog = |found: &TableName| found.name == wanted || format!("{}.{}", found.schema, found.name) == wanted;
+    settings.name == wanted || found.is_some_and(in_catalog)
+}
+
+fn unknown_table(name: &str, tables: &[TableSettings]) -> Error {
+    Error::UnknownTable { name: name.to_owned(), known: tables.iter().map(|table| table.name.clone()).collect() }
 }
 
 async fn locate(
@@ -108,7 +129,7 @@ async fn locate(
     Ok(None)
 }
 
-/// The table's part of the plan: the columns that can be rotated. Everything else about it is a finding.
+/// The table's part of the plan: the columns that can be read. Everything else about it is a finding.
 fn draft_table(
     context: &Context<'_>,
     dialect: reencrypt_db::Dialect,
@@ -163,8 +184,7 @@ fn draft_table(
 }
 
 fn is_unusable(unusable: &BTreeMap<String, Vec<Finding>>, column: &str) -> bool {
-    let fails = |finding: &Finding| finding.severity == crate::Severity::Fail;
-    unusable.get(column).is_some_and(|findings| findings.iter().any(fails))
+    unusable.get(column).is_some_and(|findings| findings.iter().any(Finding::prevents_reading))
 }
 
 /// The table with the row key that the configuration asks for, where that is one.

@@ -31,7 +31,30 @@ pub struct Finding {
     pub message: String,
 }
 
+/// Failures that concern writing alone: what is read past them is complete all the same.
+const WRITING_ONLY: [&str; 13] = [
+    "collation_version",
+    "generated_column",
+    "no_row_key",
+    "nonce_budget",
+    "publication_without_identity",
+    "read_only_server",
+    "row_key_column",
+    "row_key_unsound",
+    "rule_on_update",
+    "same_key",
+    "store_privilege_missing",
+    "trigger_fires",
+    "varchar_overflow",
+];
+
 impl Finding {
+    /// Whether nothing complete can be said about the data with it: a missing table, hidden rows, no SELECT. What only a run would refuse
+    /// (a trigger, no row key) does not stand in the way of reading everything.
+    pub fn prevents_reading(&self) -> bool {
+        self.severity == Severity::Fail && !WRITING_ONLY.contains(&self.code.as_str())
+    }
+
     /// A finding that `run` refuses.
     pub(crate) fn fail(code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Fail, code, message)
@@ -79,6 +102,13 @@ pub(crate) fn sort(findings: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_a_run_refuses_does_not_prevent_reading() {
+        assert!(Finding::fail("rls_active", "").prevents_reading());
+        assert!(!Finding::fail("trigger_fires", "").prevents_reading());
+        assert!(!Finding::warn("rls_active", "").prevents_reading());
+    }
 
     #[test]
     fn failures_come_first_and_each_finding_once() {

@@ -77,7 +77,7 @@ pub(crate) fn table(subject: &Subject<'_>) -> Vec<Finding> {
     TABLE_CHECKS.iter().flat_map(|check| check(subject)).collect()
 }
 
-/// The checks of each configured column, by its name; a column with a failure cannot be part of the plan.
+/// The checks of each configured column, by its name; a column that cannot be read cannot be part of the plan.
 pub(crate) fn columns(subject: &Subject<'_>) -> BTreeMap<String, Vec<Finding>> {
     let mut findings = BTreeMap::new();
     for name in subject.configured() {
