@@ -10,22 +10,29 @@ mod bind;
 mod chunking;
 mod configuration;
 mod discovery;
+mod draft;
 mod error;
+mod estimate;
 mod finding;
 mod gate;
+mod nearest;
 mod plan;
 mod preflight;
+mod resolution;
+mod schema;
 mod survey;
 
 pub use bind::{BoundTable, Keyring, bind, check_schema};
 pub use chunking::chunk_rows;
 pub use configuration::{
     BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, EnvironmentSettings, KeySettings, Kind,
-    Reference, TableSettings,
+    Reference, TableSettings, TriggerPolicy,
 };
 pub use discovery::{Discovery, discover};
+pub use draft::draft;
 pub use error::Error;
 pub use finding::{Finding, Severity};
 pub use gate::{Ceiling, GateCounts};
-pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, TablePlan, draft};
+pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};
+pub use schema::schema_hash;
 pub use survey::{ClassCounts, SurveyOptions, survey};
