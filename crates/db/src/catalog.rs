@@ -8,9 +8,11 @@ pub struct TableName {
     /// table
     pub name: String,
 }
+
 impl std::fmt::Display for TableName {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        unimplemented!()
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        self.schema.chars().chain(['.']).chain(self.name.chars()).try_for_each(|c| f.write_str(&shown(c)))
     }
 }
 
@@ -69,8 +71,10 @@ pub struct Column {
 pub struct RowKeyColumn {
     /// its name
     pub name: String,
-    /// its type
+    /// Its type, the base type of a domain, in the form that can stand in a cast.
     pub type_name: String,
+    /// The schema of the operators that its index orders by: `pg_catalog`, or where an extension's type has them. Empty on SQLite.
+    pub operator_schema: String,
 }
 
 /// An index, with what matters to a rewrite of its columns.
