@@ -1,9 +1,6 @@
 //! A keyed hash beside a ciphertext that makes it searchable.
 use crate::{
-    Class, Expect, KeyPair, LayoutError, Outcome, SecretKey,
-    derivation::Derivation,
-    formula::Names,
-    layout::KdfStep,
+    Class, Expect, KeyPair, LayoutError, Outcome, SecretKey, derivation::Derivation, formula::Names, layout::KdfStep,
     normalize::normalize,
 };
 use hmac::{Hmac, KeyInit, Mac};

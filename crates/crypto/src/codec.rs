@@ -99,7 +99,9 @@ impl Codec {
             Self::Base64 => byte.is_ascii_alphanumeric() || b"+/=".contains(&byte) || any && b"-_".contains(&byte),
             Self::Base64NoPad => byte.is_ascii_alphanumeric() || b"+/".contains(&byte) || any && b"-_=".contains(&byte),
             Self::Base64Url => byte.is_ascii_alphanumeric() || b"-_".contains(&byte) || any && b"+/=".contains(&byte),
-            Self::Base64UrlPad => byte.is_ascii_alphanumeric() || b"-_=".contains(&byte) || any && b"+/".contains(&byte),
+            Self::Base64UrlPad => {
+                byte.is_ascii_alphanumeric() || b"-_=".contains(&byte) || any && b"+/".contains(&byte)
+            }
             Self::Base64Lines => {
                 byte.is_ascii_alphanumeric() || b"+/=\n".contains(&byte) || any && b"-_".contains(&byte)
             }

@@ -24,8 +24,16 @@ enum Step {
     Take(usize, usize),
     Pad0(usize),
     XorFold(usize),
-    Hmac { digest: Digest, msg: Formula },
-    Hkdf { digest: Digest, salt: Formula, info: Formula, len: usize },
+    Hmac {
+        digest: Digest,
+        msg: Formula,
+    },
+    Hkdf {
+        digest: Digest,
+        salt: Formula,
+        info: Formula,
+        len: usize,
+    },
     /// starts over from the configured key
     Raw,
 }
@@ -99,11 +107,7 @@ fn compile_steps(steps: &[KdfStep], member: &str) -> Result<Vec<Step>, LayoutErr
 }
 
 fn compile_step(step: &KdfStep, member: &str) -> Result<Step, LayoutError> {
-    let later = [
-        ("pbkdf2", step.pbkdf2.is_some()),
-        ("scrypt", step.scrypt.is_some()),
-        ("evp", step.evp.is_some()),
-    ];
+    let later = [("pbkdf2", step.pbkdf2.is_some()), ("scrypt", step.scrypt.is_some()), ("evp", step.evp.is_some())];
     if let Some((name, _)) = later.iter().find(|(_, present)| *present) {
         return Err(LayoutError::unsupported(
             format!("{member}.{name}"),

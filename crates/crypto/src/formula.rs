@@ -73,7 +73,9 @@ fn term(hole: &str, member: &str) -> Result<Term, LayoutError> {
     match hole {
         "table" => return Ok(Term::Table),
         "column" => return Ok(Term::Column),
-        "aad" => return Err(LayoutError::unsupported(member, "nothing supplies `{aad}`; write the associated data out")),
+        "aad" => {
+            return Err(LayoutError::unsupported(member, "nothing supplies `{aad}`; write the associated data out"));
+        }
         _ => {}
     }
     if let Some(digits) = hole.strip_prefix("hex:") {
@@ -86,7 +88,10 @@ fn term(hole: &str, member: &str) -> Result<Term, LayoutError> {
     }
     let (name, codec) = hole.split_once(':').unwrap_or((hole, "raw"));
     if matches!(name, "salt" | "mac") {
-        return Err(LayoutError::unsupported(member, format!("`{{{hole}}}`: an input that differs from value to value")));
+        return Err(LayoutError::unsupported(
+            member,
+            format!("`{{{hole}}}`: an input that differs from value to value"),
+        ));
     }
     match (Part::named(name), Codec::named(codec)) {
         (Some(Part::Ct | Part::Tag), _) => {

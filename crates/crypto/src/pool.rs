@@ -57,7 +57,8 @@ impl Pool {
 
     /// Says what stands there. Works with either key.
     pub fn classify<R: Rows>(&self, cipher: &RowCipher, rows: &R, expect: Expect) -> Classified {
-        let jobs = self.jobs(rows.len(), |worker, range| cipher.classify_rows(rows, range, expect, &mut worker.scratch));
+        let jobs =
+            self.jobs(rows.len(), |worker, range| cipher.classify_rows(rows, range, expect, &mut worker.scratch));
         Classified::new(cipher.slots(), ROWS_PER_JOB, jobs)
     }
 

@@ -78,8 +78,8 @@ impl Session {
 
     /// Whether the store of this migrator's version is there (`false`: it is absent). Writes nothing; a store of another version is an
     /// error with code `store_version`.
-    pub async fn check_migrated(&mut self, _migrator: &Migrator) -> Result<bool> {
-        unimplemented!()
+    pub async fn check_migrated(&mut self, migrator: &Migrator) -> Result<bool> {
+        on!(&mut self.0, c => c.check_migrated(migrator).await)
     }
 
     /// Whether the connection can still be used.

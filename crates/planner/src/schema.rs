@@ -40,21 +40,15 @@ impl std::io::Write for HashWriter<'_> {
 /// `table` walked by another key than its own: columns that are all NOT NULL under one valid, immediate, non-partial unique index.
 /// Says why where they are no such key.
 pub(crate) fn with_row_key(mut table: Table, names: &[String]) -> Result<Table, RowKeyProblem> {
-    let mut row_key = Vec::with_capacity(names.len());
     for name in names {
         let column = table.column(name).ok_or_else(|| RowKeyProblem::Missing(name.clone()))?;
         if !column.not_null {
             return Err(RowKeyProblem::Nullable(name.clone()));
         }
-        row_key.push(RowKeyColumn { name: column.name.clone(), type_name: column.type_name.clone() });
     }
-    let same = |columns: &[String]| columns.len() == names.len() && names.iter().all(|name| columns.contains(name));
-    let own = table.row_key.len() == names.len() && table.row_key.iter().all(|column| names.contains(&column.name));
-    let sound = |index: &&reencrypt_db::Index| index.unique && index.valid && index.immediate && !index.partial;
-    if !own && !table.indexes.iter().filter(sound).any(|index| same(&index.columns)) {
-        return Err(RowKeyProblem::NotUnique);
-    }
-    table.row_key = row_key;
+    let named =
+        |key: &&Vec<RowKeyColumn>| key.len() == names.len() && key.iter().all(|column| names.contains(&column.name));
+    table.row_key = table.row_keys.iter().find(named).cloned().ok_or(RowKeyProblem::NotUnique)?;
     Ok(table)
 }
 

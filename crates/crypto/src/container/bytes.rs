@@ -158,7 +158,9 @@ impl Items {
     /// A front that no text begins with, or that is longer than chance.
     pub(crate) fn nearly_holds(&self, value: &[u8]) -> bool {
         match self.front.first() {
-            Some(Item::Literal(bytes)) if bytes.len() >= 2 || bytes.iter().any(|byte| !(b' '..=b'~').contains(byte)) => {
+            Some(Item::Literal(bytes))
+                if bytes.len() >= 2 || bytes.iter().any(|byte| !(b' '..=b'~').contains(byte)) =>
+            {
                 value.starts_with(bytes)
             }
             _ => false,
@@ -208,13 +210,7 @@ fn ber_len(bytes: &[u8]) -> Option<(usize, usize)> {
     Some((1 + digits.len(), len))
 }
 
-fn fixed(
-    content: Content,
-    name: &str,
-    len: &str,
-    member: &str,
-    lengths: Lengths,
-) -> Result<Item, LayoutError> {
+fn fixed(content: Content, name: &str, len: &str, member: &str, lengths: Lengths) -> Result<Item, LayoutError> {
     let wrong = |why: String| Err(LayoutError::invalid(member, why));
     let Some(len) = len.parse().ok().filter(|len| (1..=ITEM_BYTES_MAX).contains(len)) else {
         return wrong(format!("`{name}[{len}]`: a length is a number of bytes up to {ITEM_BYTES_MAX}, or `ber`"));

@@ -71,8 +71,7 @@ impl Template {
     ) -> Option<()> {
         let spans = self.split(arena.view(source))?;
         for (hole, span) in self.holes().zip(spans) {
-            let decoded =
-                arena.append_with(&source.part(span), |text, out| hole.codec.decode(text, out, spelling))?;
+            let decoded = arena.append_with(&source.part(span), |text, out| hole.codec.decode(text, out, spelling))?;
             hole.content.take(arena, decoded, spelling, envelope)?;
         }
         Some(())
@@ -120,7 +119,8 @@ impl Template {
         match self.split(text) {
             Some(spans) => {
                 let parts = || self.holes().zip(&spans).map(|(hole, span)| (hole, &text[span.clone()]));
-                parts().all(|(hole, part)| hole.takes(part, spelling)) && parts().any(|(hole, part)| hole.is_exact(part, lengths))
+                parts().all(|(hole, part)| hole.takes(part, spelling))
+                    && parts().any(|(hole, part)| hole.is_exact(part, lengths))
             }
             None => self.is_cut(text, spelling, lengths),
         }
@@ -249,9 +249,7 @@ impl Hole {
 
     fn len_from_back(&self, text: &[u8]) -> Option<usize> {
         match self.end {
-            End::Separator(separator) => {
-                text.iter().rposition(|byte| *byte == separator).map(|at| text.len() - at - 1)
-            }
+            End::Separator(separator) => text.iter().rposition(|byte| *byte == separator).map(|at| text.len() - at - 1),
             End::Width(width) => (width <= text.len()).then_some(width),
             End::Open => Some(text.len()),
         }

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 /// What a selection depends on.
 pub(super) struct Shape {
     pub(super) columns: Vec<Column>,
-    pub(super) key: Vec<RowKeyColumn>,
+    pub(super) keys: Vec<Vec<RowKeyColumn>>,
     pub(super) tree: Tree,
     /// The texts that made the table and its triggers.
     pub(super) definition: String,
@@ -67,7 +67,7 @@ impl Connection {
         let Some(found) = self.find(name).await? else { return Ok(None) };
         let columns = self.columns(&found).await?;
         let indexes = self.indexes(&found, &columns).await?;
-        let key = self.row_key(&found, &columns, &indexes).await?;
+        let row_keys = self.row_keys(&found, &columns, &indexes).await?;
         let definitions = self.definitions(&found).await?;
         let names: Vec<_> = columns.iter().map(|described| described.column.name.as_str()).collect();
         let (mut triggers, mut checks) = (Vec::new(), Vec::new());
@@ -85,7 +85,8 @@ impl Connection {
             kind: found.kind,
             leaves: vec![leaf],
             columns: columns.into_iter().map(|described| described.column).collect(),
-            row_key: key,
+            row_key: row_keys.first().cloned().unwrap_or_default(),
+            row_keys,
             indexes: indexes.into_iter().map(|keyed| keyed.index).collect(),
             triggers,
             rules: Vec::new(),
@@ -105,14 +106,14 @@ impl Connection {
         let Some(found) = self.find(name).await? else { return Ok(None) };
         let columns = self.columns(&found).await?;
         let indexes = self.indexes(&found, &columns).await?;
-        let key = self.row_key(&found, &columns, &indexes).await?;
+        let keys = self.row_keys(&found, &columns, &indexes).await?;
         let tree = match tree(&found, &columns, &indexes) {
             Tree::PrimaryKey { key, .. } if !self.same_collations(&found, &key).await? => Tree::Hidden,
             tree => tree,
         };
         let definition: Vec<_> = self.definitions(&found).await?.into_iter().map(|(_, _, sql)| sql).collect();
         let columns = columns.into_iter().map(|described| described.column).collect();
-        Ok(Some(Shape { columns, key, tree, definition: definition.join(";\n") }))
+        Ok(Some(Shape { columns, keys, tree, definition: definition.join(";\n") }))
     }
 
     async fn find(&mut self, name: &TableName) -> Result<Option<Found>> {
@@ -167,13 +168,19 @@ impl Connection {
         Ok(indexes)
     }
 
-    /// An INTEGER PRIMARY KEY, or else the first key (the primary one before others) of NOT NULL columns that no statement of ours can change by itself.
-    async fn row_key(&mut self, found: &Found, columns: &[Described], indexes: &[Keyed]) -> Result<Vec<RowKeyColumn>> {
+    /// An INTEGER PRIMARY KEY, then the keys (the primary one before others) of NOT NULL columns that no statement of ours can change by itself.
+    async fn row_keys(
+        &mut self,
+        found: &Found,
+        columns: &[Described],
+        indexes: &[Keyed],
+    ) -> Result<Vec<Vec<RowKeyColumn>>> {
+        let mut keys = Vec::new();
         if found.kind != TableKind::Table {
-            return Ok(Vec::new());
+            return Ok(keys);
         }
         if let Some(alias) = rowid_alias(found, columns, indexes) {
-            return Ok(vec![key_column(alias)]);
+            keys.push(vec![key_column(alias)]);
         }
         let candidates = indexes.iter().filter(|keyed| keyed.index.unique && !keyed.index.partial);
         let (primary, others): (Vec<_>, Vec<_>) = candidates.partition(|keyed| keyed.origin_primary);
@@ -182,10 +189,10 @@ impl Connection {
             if let Some(described) = described
                 && self.same_collations(found, key).await?
             {
-                return Ok(described.into_iter().map(key_column).collect());
+                keys.push(described.into_iter().map(key_column).collect());
             }
         }
-        Ok(Vec::new())
+        Ok(keys)
     }
 
     /// Whether an index compares each column as the column itself is compared: else what is unique in the index is not in the statements.

@@ -33,13 +33,7 @@ impl Connection {
 
     /// Brings the store up to the migrator's version, in one transaction; where nothing is missing, without writing.
     pub(crate) async fn migrate(&mut self, migrator: &Migrator) -> Result<()> {
-        self.begin(Mode::Read).await?;
-        let missing = match self.applied().await {
-            Ok(applied) => missing(migrator, &applied).map(|missing| missing.len()),
-            Err(error) => Err(error),
-        };
-        self.rollback().await?;
-        if missing? == 0 {
+        if self.check_migrated(migrator).await? {
             return Ok(());
         }
         self.begin(Mode::Write(MIGRATION_LIMITS)).await?;
@@ -50,6 +44,17 @@ impl Connection {
                 Err(error)
             }
         }
+    }
+
+    /// Whether the store is there, of the migrator's version.
+    pub(crate) async fn check_migrated(&mut self, migrator: &Migrator) -> Result<bool> {
+        self.begin(Mode::Read).await?;
+        let missing = match self.applied().await {
+            Ok(applied) => missing(migrator, &applied).map(|missing| missing.len()),
+            Err(error) => Err(error),
+        };
+        self.rollback().await?;
+        Ok(missing? == 0)
     }
 
     /// Applies what is missing now, under the write lock.
