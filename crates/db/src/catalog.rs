@@ -11,8 +11,8 @@ pub struct TableName {
 
 impl std::fmt::Display for TableName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        self.schema.chars().chain(['.']).chain(self.name.chars()).try_for_each(|c| f.write_str(&shown(c)))
+        let shown = crate::identifier::shown;
+        write!(f, "{}.{}", shown(&self.schema), shown(&self.name))
     }
 }
 

@@ -42,17 +42,24 @@ impl std::io::Write for HashWriter<'_> {
 pub(crate) fn with_row_key(mut table: Table, names: &[String]) -> Result<Table, RowKeyProblem> {
     let named =
         |key: &&Vec<RowKeyColumn>| key.len() == names.len() && key.iter().all(|column| names.contains(&column.name));
-    if let Some(key) = table.row_keys.iter().find(named) {
-        table.row_key = key.clone();
-        return Ok(table);
+    match table.row_keys.iter().find(named) {
+        Some(row_key) => {
+            table.row_key = row_key.clone();
+            Ok(table)
+        }
+        None => Err(problem(&table, names)),
     }
+}
+
+fn problem(table: &Table, names: &[String]) -> RowKeyProblem {
     for name in names {
-        let column = table.column(name).ok_or_else(|| RowKeyProblem::Missing(name.clone()))?;
-        if !column.not_null {
-            return Err(RowKeyProblem::Nullable(name.clone()));
+        match table.column(name) {
+            None => return RowKeyProblem::Missing(name.clone()),
+            Some(column) if !column.not_null => return RowKeyProblem::Nullable(name.clone()),
+            Some(_) => {}
         }
     }
-    Err(RowKeyProblem::NotUnique)
+    RowKeyProblem::NotUnique
 }
 
 /// Why columns are no row key.
