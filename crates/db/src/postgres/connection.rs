@@ -1,6 +1,6 @@
 //! One connection: opening it, the deadline over each of its calls, and the transaction that is open on it.
 use super::{
-    begin::{READ_DEADLINE_MS, begin},
+    begin::{READ_DEADLINE_MS, READ_STATEMENT_MS, begin},
     failure,
     rows::length,
     wire::Parameters,
@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     /// For example 150018.
     version: u32,
     deadline: Duration,
+    /// The server's own limit in the open transaction.
+    statement_timeout_ms: u64,
     /// What reads are cut down to after one that was too large.
     pub(crate) batch_rows_max: u32,
 }
@@ -65,6 +67,7 @@ impl Connection {
             let reason = "channel_binding=require needs sslmode=verify-full here".to_owned();
             return Err(Error::Tls { address, reason });
         }
+        refuse_environment(|name| std::env::var_os(name).is_some(), server, tls)?;
         let driver = driver_options(options, server, tls);
         let link = match tokio::time::timeout(limit, driver.connect()).await {
             Ok(Ok(link)) => link,
@@ -79,8 +82,15 @@ impl Connection {
             let version = format!("{}.{}", version / 10_000, version % 10_000);
             return Err(Error::TooOld { version, minimum: "14" });
         }
-        let mut connection =
-            Self { link: Some(link), state: State::Idle, pid: 0, version, deadline: limit, batch_rows_max: u32::MAX };
+        let mut connection = Self {
+            link: Some(link),
+            state: State::Idle,
+            pid: 0,
+            version,
+            deadline: limit,
+            statement_timeout_ms: READ_STATEMENT_MS,
+            batch_rows_max: u32::MAX,
+        };
         let system = connection.greet().await?;
         let identity = Identity { address, database: server.database.clone(), system };
         Ok((connection, identity, tls))
@@ -106,10 +116,12 @@ impl Connection {
     }
 
     pub(crate) async fn begin(&mut self, mode: Mode<'_>) -> Result<()> {
-        self.deadline = match mode {
-            Mode::Write(limits) => Duration::from_millis(limits.deadline_ms.into()),
-            Mode::Read | Mode::Snapshot(_) => Duration::from_millis(READ_DEADLINE_MS),
+        let (statement_timeout_ms, deadline_ms) = match mode {
+            Mode::Write(limits) => (limits.statement_timeout_ms.into(), limits.deadline_ms.into()),
+            Mode::Read | Mode::Snapshot(_) => (READ_STATEMENT_MS, READ_DEADLINE_MS),
         };
+        self.statement_timeout_ms = statement_timeout_ms;
+        self.deadline = Duration::from_millis(deadline_ms);
         let sql = begin(&mode, self.state != State::Idle, self.version);
         // Until all of it succeeded, the next one has something to roll back.
         self.state = State::Failed;
@@ -151,12 +163,15 @@ impl Connection {
         Ok(self.run(doing, sql, Some(with), None).await?.rows)
     }
 
-    /// The same for a time of its own.
+    /// A statement that may take longer than its transaction's others.
     pub(crate) async fn query_within(&mut self, doing: &'static str, sql: &str, limit: Duration) -> Result<Vec<PgRow>> {
-        let usual = std::mem::replace(&mut self.deadline, limit);
+        self.simple(doing, &format!("SET LOCAL statement_timeout = {}", limit.as_millis())).await?;
+        let usual = std::mem::replace(&mut self.deadline, limit + CLOSE);
         let outcome = self.run(doing, sql, Some(Parameters::default()), None).await;
         self.deadline = usual;
-        Ok(outcome?.rows)
+        let rows = outcome?.rows;
+        self.simple(doing, &format!("SET LOCAL statement_timeout = {}", self.statement_timeout_ms)).await?;
+        Ok(rows)
     }
 
     /// One statement with parameters, of whose rows only so many come that a bound in bytes is reached.
@@ -256,6 +271,21 @@ async fn collect(
     Ok(outcome)
 }
 
+/// The driver reads some variables that cannot be overridden by saying otherwise.
+fn refuse_environment(is_set: impl Fn(&str) -> bool, server: &Server, tls: TlsMode) -> Result<()> {
+    if is_set("PGOPTIONS") {
+        let reason = "settings of a session do not survive a pooler";
+        return Err(Error::Environment { name: "PGOPTIONS", reason });
+    }
+    let certificate = ["PGSSLCERT", "PGSSLKEY"].into_iter().find(|name| is_set(name));
+    match certificate {
+        Some(name) if tls != TlsMode::Disable && server.client_key.is_none() => {
+            Err(Error::Environment { name, reason: "it adds a client certificate that the database URL does not name" })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Everything is said, so that no environment variable and no password file decides.
 fn driver_options(options: &ConnectOptions, server: &Server, tls: TlsMode) -> PgConnectOptions {
     let ca = options.ca.as_ref().or(server.ca.as_ref());
@@ -298,5 +328,25 @@ fn snapshot_lost(error: Error) -> Error {
             Error::Statement { doing, condition: Condition::SnapshotLost, state, object }
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DatabaseUrl;
+
+    #[test]
+    fn variables_that_would_change_the_connection_are_refused() {
+        let refused = |url: &str, set: &'static [&'static str]| {
+            let url = DatabaseUrl::parse(url).expect("a URL");
+            let server = url.server().expect("a server");
+            refuse_environment(|name| set.contains(&name), server, server.tls(None)).is_err()
+        };
+        let (remote, local) = ("postgres://app@db.example/x", "postgres://app@localhost/x");
+        assert!(!refused(remote, &["PGHOST", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"]));
+        assert!(refused(remote, &["PGOPTIONS"]) && refused(local, &["PGOPTIONS"]));
+        assert!(refused(remote, &["PGSSLKEY"]) && !refused(local, &["PGSSLKEY"]));
+        assert!(!refused("postgres://app@db.example/x?sslcert=/c.pem&sslkey=/k.pem", &["PGSSLCERT", "PGSSLKEY"]));
     }
 }

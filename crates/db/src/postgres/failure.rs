@@ -82,10 +82,11 @@ pub(crate) fn connecting(address: &str, role: &str, database: &str, error: Drive
         DriverError::Database(error) => {
             let state = error.code().unwrap_or_default().into_owned();
             let reason = shown(error.message());
+            // PgBouncer refuses a password under the code of a protocol error.
+            let refused = ["28000", "28P01", "42501"].contains(&state.as_str())
+                || (state == "08P01" && reason.contains("authentication failed"));
             match state.as_str() {
-                "28000" | "28P01" | "42501" => {
-                    Error::Auth { address, role: role.to_owned(), database: database.to_owned(), reason }
-                }
+                _ if refused => Error::Auth { address, role: role.to_owned(), database: database.to_owned(), reason },
                 "3D000" => Error::NoDatabase { address, database: database.to_owned() },
                 _ => Error::Unreachable { address, reason: format!("{reason} ({})", shown(&state)) },
             }

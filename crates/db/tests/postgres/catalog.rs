@@ -129,7 +129,7 @@ async fn the_row_key_is_the_primary_key_or_a_sound_unique_index_or_none() {
         ("nullable", "a integer UNIQUE", "", vec![]),
         ("partial", "a integer NOT NULL", "CREATE UNIQUE INDEX ON partial (a) WHERE a > 0", vec![]),
         ("expression", "a integer NOT NULL", "CREATE UNIQUE INDEX ON expression (abs(a))", vec![]),
-        ("deferrable", "a integer NOT NULL UNIQUE DEFERRABLE", "", vec![]),
+        ("deferred", "a integer NOT NULL UNIQUE DEFERRABLE", "", vec![]),
         ("deferrable_primary", "a integer PRIMARY KEY DEFERRABLE, b integer NOT NULL UNIQUE", "", vec!["b"]),
         ("other_order", "a text NOT NULL", "CREATE UNIQUE INDEX ON other_order (a text_pattern_ops)", vec![]),
         ("other_collation", "a text NOT NULL", "CREATE UNIQUE INDEX ON other_collation (a COLLATE \"C\")", vec![]),
