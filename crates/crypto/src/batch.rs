@@ -33,31 +33,88 @@ pub enum Outcome {
 }
 
 /// Outcomes of a batch, rows by slots, with the new values. Values are wiped where they were plaintext; ciphertext is not secret.
-pub struct Resealed;
+pub struct Resealed {
+    slots: usize,
+    rows_per_job: usize,
+    jobs: Vec<ResealJob>,
+}
+
+/// A few dozen rows: one output buffer, one entry a field.
+#[derive(Default)]
+pub(crate) struct ResealJob {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) invocations: u64,
+}
+
+/// What becomes of one field, and where its new value stands in the job's buffer.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) outcome: Outcome,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
 impl Resealed {
+    pub(crate) fn new(slots: usize, rows_per_job: usize, jobs: Vec<ResealJob>) -> Self {
+        Self { slots, rows_per_job, jobs }
+    }
+
     /// The outcome of a field.
-    pub fn outcome(&self, _row: usize, _slot: usize) -> Outcome {
-        unimplemented!()
+    ///
+    /// # Panics
+    /// Where the batch had no such row or slot.
+    pub fn outcome(&self, row: usize, slot: usize) -> Outcome {
+        self.entry(row, slot).1.outcome
     }
+
     /// The new stored bytes where the outcome is [`Outcome::Rotated`].
-    pub fn value(&self, _row: usize, _slot: usize) -> Option<&[u8]> {
-        unimplemented!()
+    ///
+    /// # Panics
+    /// Where the batch had no such row or slot.
+    pub fn value(&self, row: usize, slot: usize) -> Option<&[u8]> {
+        let (job, entry) = self.entry(row, slot);
+        (entry.outcome == Outcome::Rotated).then(|| &job.bytes[entry.start..entry.end])
     }
+
     /// Whether any slot of the row has a new value.
-    pub fn changes(&self, _row: usize) -> bool {
-        unimplemented!()
+    ///
+    /// # Panics
+    /// Where the batch had no such row.
+    pub fn changes(&self, row: usize) -> bool {
+        (0..self.slots).any(|slot| self.outcome(row, slot) == Outcome::Rotated)
     }
+
     /// How many AES-GCM (or other random-nonce) seals this batch made under the new key.
     pub fn invocations(&self) -> u64 {
-        unimplemented!()
+        self.jobs.iter().map(|job| job.invocations).sum()
+    }
+
+    fn entry(&self, row: usize, slot: usize) -> (&ResealJob, &Entry) {
+        assert!(slot < self.slots, "slot {slot} of {}", self.slots);
+        let job = &self.jobs[row / self.rows_per_job];
+        (job, &job.entries[row % self.rows_per_job * self.slots + slot])
     }
 }
 
 /// Classes of a batch, rows by slots.
-pub struct Classified;
+pub struct Classified {
+    slots: usize,
+    rows_per_job: usize,
+    jobs: Vec<Vec<Class>>,
+}
+
 impl Classified {
+    pub(crate) fn new(slots: usize, rows_per_job: usize, jobs: Vec<Vec<Class>>) -> Self {
+        Self { slots, rows_per_job, jobs }
+    }
+
     /// The class of a field.
-    pub fn class(&self, _row: usize, _slot: usize) -> Class {
-        unimplemented!()
+    ///
+    /// # Panics
+    /// Where the batch had no such row or slot.
+    pub fn class(&self, row: usize, slot: usize) -> Class {
+        assert!(slot < self.slots, "slot {slot} of {}", self.slots);
+        self.jobs[row / self.rows_per_job][row % self.rows_per_job * self.slots + slot]
     }
 }

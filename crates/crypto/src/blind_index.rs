@@ -1,6 +1,12 @@
 //! A keyed hash beside a ciphertext that makes it searchable.
-use crate::{KeyPair, LayoutError};
-use std::sync::Arc;
+use crate::{
+    Class, Expect, KeyPair, LayoutError, Outcome, SecretKey, derivation::Derivation, formula::Names, layout::KdfStep,
+    normalize::normalize,
+};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::{fmt, sync::Arc};
+use subtle::ConstantTimeEq;
 
 /// What happens to a hash that is neither under the old sub-key (always rewritten) nor right under the new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -35,7 +41,7 @@ pub enum NormalizeStep {
     Trim,
     /// String.prototype.toLowerCase
     Lowercase,
-    /// ISO, US and time-stamp dates to YYYY-MM-DD as the platform does; see `eonpro_hashes`
+    /// `M/D/YYYY`, `M-D-YYYY` and time stamps to `YYYY-MM-DD`, anything else as it is; trims
     Date,
     /// ASCII digits only
     Digits,
@@ -67,10 +73,109 @@ pub struct BlindIndexSpec {
 }
 
 /// A blind index with both sub-keys derived.
-pub struct BlindIndex;
+pub struct BlindIndex {
+    field: usize,
+    spec: BlindIndexSpec,
+    old: Option<Hmac<Sha256>>,
+    new: Option<Hmac<Sha256>>,
+}
+
+/// Bytes of a hash.
+const HASH_LEN: usize = 32;
+
 impl BlindIndex {
     /// `field` is the index, in the row's columns, of the column it hashes.
-    pub fn new(_spec: BlindIndexSpec, _field: usize, _keys: &Arc<KeyPair>) -> Result<Self, LayoutError> {
-        unimplemented!()
+    pub fn new(spec: BlindIndexSpec, field: usize, keys: &Arc<KeyPair>) -> Result<Self, LayoutError> {
+        if spec.algorithm != "hmac-sha256" {
+            return Err(LayoutError::unsupported("algorithm", "the algorithm of a blind index is hmac-sha256"));
+        }
+        let steps = spec.subkey.iter().map(|step| KdfStep {
+            hmac: Some(step.hmac.clone()),
+            // A message is text: braces in it are no holes.
+            msg: Some(step.msg.replace('{', "{{").replace('}', "}}")),
+            ..KdfStep::default()
+        });
+        let derivation = Derivation::of_steps(&steps.collect::<Vec<_>>(), "subkey")?;
+        let keyed = |key: &SecretKey| {
+            let subkey = derivation.derive(key.expose(), Names { table: "", column: "" });
+            // HMAC takes keys of every length.
+            Hmac::new_from_slice(&subkey).map_err(|_| LayoutError::invalid("subkey", "gives no key"))
+        };
+        let old = keys.old.as_ref().map(keyed).transpose()?;
+        let new = keys.new.as_ref().map(keyed).transpose()?;
+        Ok(Self { field, spec, old, new })
     }
+
+    /// The column it hashes.
+    pub(crate) fn field(&self) -> usize {
+        self.field
+    }
+
+    /// What the stored hash is, beside a field with this plaintext (`None` where it cannot be read).
+    pub(crate) fn classify(&self, stored: Option<&[u8]>, plaintext: Option<&[u8]>, expect: Expect) -> Class {
+        let Some(stored) = stored else { return Class::Null };
+        let Some(plaintext) = plaintext else { return Class::Mismatched };
+        let normalized = normalize(plaintext, &self.spec.normalize);
+        let is_old = || is_hash_of(self.old.as_ref(), normalized.as_str(), stored);
+        let is_new = || is_hash_of(self.new.as_ref(), normalized.as_str(), stored);
+        match expect {
+            Expect::Old if is_old() => Class::Old,
+            _ if is_new() => Class::New,
+            Expect::New if is_old() => Class::Old,
+            _ => Class::Mismatched,
+        }
+    }
+
+    /// What becomes of the stored hash beside a field with this plaintext (`None` where it cannot be read, and then the
+    /// hash is left). A new hash is appended to `out`.
+    ///
+    /// A hash under the old sub-key is always rewritten, for a placeholder too: it needs the old key. Where the field has
+    /// no hash to be computed, NULL is never written over one that is there.
+    pub(crate) fn reseal(&self, stored: Option<&[u8]>, plaintext: Option<&[u8]>, out: &mut Vec<u8>) -> Outcome {
+        let left = if stored.is_none() { Outcome::Null } else { Outcome::Mismatched };
+        let (Some(plaintext), Some(new)) = (plaintext, &self.new) else { return left };
+        let normalized = normalize(plaintext, &self.spec.normalize);
+        let policy = self.spec.policy;
+        let write = match stored {
+            Some(stored) if is_hash_of(self.old.as_ref(), normalized.as_str(), stored) => true,
+            Some(stored) if is_written_hash_of(new, normalized.as_str(), stored) => return Outcome::AlreadyNew,
+            _ if self.spec.none_for.covers(normalized.as_str()) => false,
+            Some(_) => matches!(policy, BlindIndexPolicy::Recompute | BlindIndexPolicy::KeepNull),
+            None => matches!(policy, BlindIndexPolicy::Recompute | BlindIndexPolicy::Fill),
+        };
+        if !write {
+            return left;
+        }
+        out.extend_from_slice(&hex(&hash(new, normalized.as_str())));
+        Outcome::Rotated
+    }
+}
+
+impl fmt::Debug for BlindIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlindIndex").field("field", &self.field).field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+fn hash(keyed: &Hmac<Sha256>, normalized: &str) -> [u8; HASH_LEN] {
+    keyed.clone().chain_update(normalized.as_bytes()).finalize().into_bytes().into()
+}
+
+fn hex(hash: &[u8; HASH_LEN]) -> [u8; 2 * HASH_LEN] {
+    let mut digits = [0; 2 * HASH_LEN];
+    data_encoding::HEXLOWER.encode_mut(hash, &mut digits);
+    digits
+}
+
+/// Whether `stored` is this hash in hex of either case.
+fn is_hash_of(keyed: Option<&Hmac<Sha256>>, normalized: &str, stored: &[u8]) -> bool {
+    let Some(keyed) = keyed.filter(|_| stored.len() == 2 * HASH_LEN) else { return false };
+    let mut digest = [0; HASH_LEN];
+    data_encoding::HEXLOWER_PERMISSIVE.decode_mut(stored, &mut digest).is_ok()
+        && bool::from(hash(keyed, normalized).ct_eq(&digest))
+}
+
+/// Whether `stored` is this hash exactly as it is written, so that a lookup finds it.
+fn is_written_hash_of(keyed: &Hmac<Sha256>, normalized: &str, stored: &[u8]) -> bool {
+    stored.len() == 2 * HASH_LEN && bool::from(hex(&hash(keyed, normalized)).ct_eq(stored))
 }

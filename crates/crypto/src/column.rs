@@ -1,6 +1,13 @@
 //! One encrypted column: the formats it is read in, the one it is written in, and what its values are.
-use crate::{Format, KeyPair, LayoutError};
-use std::sync::Arc;
+use crate::{
+    Format, KeyPair, LayoutError, Outcome,
+    arena::Source,
+    keyring::{Keyring, Side},
+    peel::{Kernel, LAYERS_MAX, Layer, Reading, Scratch, peel},
+    random::IvSource,
+    seal::seal,
+};
+use std::{fmt, ops::Range, sync::Arc};
 
 /// What happens to a value that is no envelope at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -27,7 +34,7 @@ pub enum Expect {
 /// Why a value is left alone. `as_str` is the stable name in the store, in JSON and on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
-    /// The layout's shape, but it opens under none of the keys (`unreadable`).
+    /// The layout's shape, but it opens under none of the keys (`unreadable`); or beyond the length that is taken apart.
     Unreadable,
     /// A near miss: almost the layout's shape (`damaged`).
     Damaged,
@@ -38,10 +45,17 @@ pub enum Refusal {
     /// The resealed value did not open to the same plaintext (`reseal_mismatch`); never expected, never written.
     ResealMismatch,
 }
+
 impl Refusal {
     /// The stable name.
     pub fn as_str(self) -> &'static str {
-        unimplemented!()
+        match self {
+            Refusal::Unreadable => "unreadable",
+            Refusal::Damaged => "damaged",
+            Refusal::Plaintext => "plaintext_refused",
+            Refusal::Nested => "nested",
+            Refusal::ResealMismatch => "reseal_mismatch",
+        }
     }
 }
 
@@ -82,14 +96,137 @@ pub struct ColumnSpec {
 }
 
 /// One column with its keys derived.
-pub struct ColumnCipher;
+pub struct ColumnCipher {
+    ring: Keyring,
+    plaintext: PlaintextPolicy,
+    nesting_max: usize,
+}
+
+/// What a field says to those who hash it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Plaintext {
+    /// nothing: NULL or empty
+    Absent,
+    /// this, in the arena
+    Opened(Range<usize>),
+    /// what is stored
+    Stored,
+    /// it cannot be read
+    Unreadable,
+}
+
 impl ColumnCipher {
-    /// Derives the column's keys. Fails where a key has the wrong length for a cipher.
-    pub fn new(_spec: ColumnSpec, _keys: &Arc<KeyPair>) -> Result<Self, LayoutError> {
-        unimplemented!()
+    /// Derives the column's keys. Fails where a key has the wrong length for a cipher, where what is written needs a part
+    /// that what is read does not bring, and where the nesting is out of range.
+    pub fn new(spec: ColumnSpec, keys: &Arc<KeyPair>) -> Result<Self, LayoutError> {
+        let nesting_max = usize::from(spec.nesting_max);
+        if !(1..=LAYERS_MAX).contains(&nesting_max) {
+            return Err(LayoutError::invalid("nesting_max", format!("is a number from 1 to {LAYERS_MAX}")));
+        }
+        let brought = |format: &Format, part| format.carried().contains(part);
+        for part in spec.write.carried() {
+            let supplied = spec.read.iter().all(|format| brought(format, part));
+            if !supplied || spec.plaintext == PlaintextPolicy::Encrypt {
+                return Err(LayoutError::unsupported(
+                    format!("format {}", spec.write.name()),
+                    format!("nothing supplies its part `{}`", part.name()),
+                ));
+            }
+        }
+        Ok(Self { ring: Keyring::new(&spec, keys)?, plaintext: spec.plaintext, nesting_max })
     }
+
     /// What `stored` is.
-    pub fn classify(&self, _stored: Option<&[u8]>, _expect: Expect) -> Class {
-        unimplemented!()
+    pub fn classify(&self, stored: Option<&[u8]>, expect: Expect) -> Class {
+        self.classify_field(&mut Scratch::default(), stored, expect).0
     }
+
+    /// The same in memory that is reused, with the plaintext for those who hash it.
+    pub(crate) fn classify_field(
+        &self,
+        scratch: &mut Scratch,
+        stored: Option<&[u8]>,
+        expect: Expect,
+    ) -> (Class, Plaintext) {
+        let stored = match stored {
+            None => return (Class::Null, Plaintext::Absent),
+            Some([]) => return (Class::Empty, Plaintext::Absent),
+            Some(stored) => stored,
+        };
+        match peel(&self.ring, scratch, stored, expect) {
+            Reading::Foreign { damaged: false } => (Class::Plaintext, Plaintext::Stored),
+            Reading::Foreign { damaged: true } => (Class::Unreadable(Refusal::Damaged), Plaintext::Unreadable),
+            Reading::Locked => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
+            Reading::Open(kernel) => {
+                let class = match self.refusal(&scratch.layers, &kernel) {
+                    _ if has_old(&scratch.layers) => Class::Old,
+                    Some(refusal) => Class::Unreadable(refusal),
+                    None => Class::New,
+                };
+                let plaintext = match kernel {
+                    Kernel::Plain(plaintext) => Plaintext::Opened(plaintext),
+                    Kernel::Locked | Kernel::TooDeep => Plaintext::Unreadable,
+                };
+                (class, plaintext)
+            }
+        }
+    }
+
+    /// What becomes of `stored`; a new value is appended to `out`.
+    pub(crate) fn reseal_field(
+        &self,
+        scratch: &mut Scratch,
+        stored: Option<&[u8]>,
+        expect: Expect,
+        ivs: &mut impl IvSource,
+        out: &mut Vec<u8>,
+        invocations: &mut u64,
+    ) -> (Outcome, Plaintext) {
+        let quarantined = |refusal| (Outcome::Quarantined(refusal), Plaintext::Unreadable);
+        let stored = match stored {
+            None => return (Outcome::Null, Plaintext::Absent),
+            Some([]) => return (Outcome::Empty, Plaintext::Absent),
+            Some(stored) => stored,
+        };
+        let (plaintext, of_field) = match peel(&self.ring, scratch, stored, expect) {
+            Reading::Foreign { damaged: true } => return quarantined(Refusal::Damaged),
+            Reading::Locked => return quarantined(Refusal::Unreadable),
+            Reading::Foreign { damaged: false } => match self.plaintext {
+                PlaintextPolicy::Refuse => return quarantined(Refusal::Plaintext),
+                PlaintextPolicy::Keep => return (Outcome::Plaintext, Plaintext::Stored),
+                PlaintextPolicy::Encrypt => (scratch.arena.append(&Source::Row(stored)), Plaintext::Stored),
+            },
+            Reading::Open(kernel) => match (self.refusal(&scratch.layers, &kernel), kernel) {
+                (Some(refusal), _) => return quarantined(refusal),
+                (None, Kernel::Plain(plaintext)) if !has_old(&scratch.layers) => {
+                    return (Outcome::AlreadyNew, Plaintext::Opened(plaintext));
+                }
+                (None, Kernel::Plain(plaintext)) => (plaintext.clone(), Plaintext::Opened(plaintext)),
+                (None, Kernel::Locked | Kernel::TooDeep) => return quarantined(Refusal::Nested),
+            },
+        };
+        match seal(&self.ring, scratch, plaintext, ivs, out, invocations) {
+            Some(()) => (Outcome::Rotated, of_field),
+            None => quarantined(Refusal::ResealMismatch),
+        }
+    }
+
+    /// Why a value with these layers is not rewritten, if so.
+    fn refusal(&self, layers: &[Layer], kernel: &Kernel) -> Option<Refusal> {
+        match kernel {
+            Kernel::Plain(_) if layers.len() <= self.nesting_max => None,
+            Kernel::Locked if layers.len() < self.nesting_max => Some(Refusal::Unreadable),
+            Kernel::Plain(_) | Kernel::Locked | Kernel::TooDeep => Some(Refusal::Nested),
+        }
+    }
+}
+
+impl fmt::Debug for ColumnCipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ColumnCipher(..)")
+    }
+}
+
+fn has_old(layers: &[Layer]) -> bool {
+    layers.iter().any(|layer| layer.side == Side::Old)
 }

@@ -9,19 +9,38 @@
 //! ```
 
 mod aead;
+mod arena;
 mod batch;
 mod blind_index;
+mod codec;
 mod column;
+mod container;
+mod derivation;
 mod format;
+mod formula;
+mod hole;
+mod keyring;
+mod layout;
+mod normalize;
+mod ordered;
+mod part;
+mod peel;
 mod pool;
 mod preset;
+mod random;
 mod row;
+mod seal;
 mod secret;
+mod whitespace;
 
 pub use batch::{Classified, Outcome, Resealed, Rows};
 pub use blind_index::{BlindIndex, BlindIndexPolicy, BlindIndexSpec, NoneFor, NormalizeStep, SubkeyStep};
 pub use column::{Class, ColumnCipher, ColumnSpec, Expect, PlaintextPolicy, Refusal};
-pub use format::{Format, LayoutError, LayoutSpec};
+pub use format::Format;
+pub use layout::{
+    ColumnTemplate, IvSpec, JsonTemplate, KdfStep, KeyPart, KeySpec, LayoutError, LayoutSpec, MacSpec, NestedSpec,
+};
+pub use ordered::Ordered;
 pub use pool::Pool;
 pub use preset::{Preset, presets};
 pub use row::RowCipher;

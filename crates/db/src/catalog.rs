@@ -164,6 +164,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The primary key, or else the first NOT NULL, valid, immediate, non-partial unique index; empty when there is none. SQLite: INTEGER PRIMARY KEY or a NOT NULL key.
     pub row_key: Vec<RowKeyColumn>,
+    /// Every key that could be one: NOT NULL columns under a valid, immediate, non-partial unique index; `row_key` is the first.
+    pub row_keys: Vec<Vec<RowKeyColumn>>,
     /// itself, or its leaf partitions
     pub leaves: Vec<Leaf>,
     /// all of them

@@ -76,6 +76,12 @@ impl Session {
         on!(&mut self.0, c => c.migrate(migrator).await)
     }
 
+    /// Whether the store of this migrator's version is there (`false`: it is absent). Writes nothing; a store of another version is an
+    /// error with code `store_version`.
+    pub async fn check_migrated(&mut self, migrator: &Migrator) -> Result<bool> {
+        on!(&mut self.0, c => c.check_migrated(migrator).await)
+    }
+
     /// Whether the connection can still be used.
     pub fn is_usable(&self) -> bool {
         on!(&self.0, c => c.is_usable())

@@ -1,1 +1,39 @@
-//! placeholder
+//! The rotation: passes over claimed chunks, sweeps until nothing old is found, and the verification that reads everything.
+//!
+//! ```text
+//! Context -> prepare (plan, survey, gate, store) -> Prepared -> execute: workers claim chunks
+//!   read batch -> reseal -> compare-and-set + checkpoint in one transaction -> next batch … -> sweep -> Report
+//! ```
+
+mod batch;
+mod context;
+mod control;
+mod counts;
+mod error;
+mod failpoint;
+mod observer;
+mod owner;
+mod pace;
+mod pass;
+mod prepare;
+mod report;
+mod residue;
+mod rotation;
+mod settle;
+mod status;
+mod summary;
+mod verify;
+mod walk;
+mod worker;
+
+pub use context::{Context, OnUnreadable, RunOptions, Stop};
+pub use control::{abandon, pause, unpause};
+pub use counts::PassCounts;
+pub use error::Error;
+pub use failpoint::FAILPOINTS;
+pub use observer::{Event, Observer, Silent};
+pub use prepare::{Intent, Prepared, plan, prepare};
+pub use report::{BlindIndexReport, ColumnReport, KeyReport, PassReport, Problem, Report, State, TableReport};
+pub use residue::{ResidueLine, accept, quarantine_keys, quarantine_list};
+pub use status::{StatusReport, WorkerLine, status};
+pub use verify::{VerifyOptions, verify};

@@ -41,6 +41,25 @@ impl Connection {
         }
     }
 
+    pub(crate) async fn check_migrated(&mut self, migrator: &Migrator) -> Result<bool> {
+        self.begin(Mode::Read).await?;
+        let checked = self.check_schema_version(migrator).await;
+        if self.is_usable() {
+            self.rollback().await?;
+        }
+        checked
+    }
+
+    async fn check_schema_version(&mut self, migrator: &Migrator) -> Result<bool> {
+        let exists = "SELECT (pg_catalog.to_regclass($1) IS NOT NULL)::pg_catalog.int4";
+        let rows =
+            self.query("looking for the checkpoint store", exists, Parameters::default().text(MIGRATIONS)).await?;
+        if rows.first().and_then(|row| value(row, 0)) != Some(&1_i32.to_be_bytes()[..]) {
+            return Ok(false);
+        }
+        Ok(pending(migrator, &self.applied().await?)?.is_empty())
+    }
+
     /// Creates only what is missing: with everything in place neither CREATE on the database nor on the schema is needed.
     async fn migrate_locked(&mut self, migrator: &Migrator) -> Result<()> {
         const DOING: &str = "migrating the checkpoint store";

@@ -34,7 +34,9 @@ impl Connection {
         let rules = self.about(sql::RULES, oid).await?;
         let publications = self.about(sql::PUBLICATIONS, oid).await?;
         let checks = self.about(sql::CHECKS, oid).await?;
-        let key = self.about(sql::ROW_KEY, oid).await?;
+        let keys = self.about(sql::ROW_KEYS, oid).await?;
+        let row_keys: Vec<Vec<RowKeyColumn>> =
+            grouped(&keys, |row| number(row, 3), |_| Vec::new(), |key, row| key.push(row_key_column(row)));
         let collations = sql::collations(self.version());
         let collations = self.about(&collations, oid).await?;
 
@@ -45,7 +47,8 @@ impl Connection {
             name: name.clone(),
             kind: if leaves.iter().any(|leaf| text(leaf, 2) == "f") { TableKind::Foreign } else { kind },
             columns,
-            row_key: key.iter().map(row_key_column).collect(),
+            row_key: row_keys.first().cloned().unwrap_or_default(),
+            row_keys,
             leaves: Vec::with_capacity(leaves.len()),
             indexes: grouped(
                 &indexes,

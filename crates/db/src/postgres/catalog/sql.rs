@@ -31,18 +31,17 @@ macro_rules! base_type {
     };
 }
 
-/// The first sound unique index over NOT NULL columns, the primary key before others, as `x`. Its order and equality are those of its columns' types.
+/// The sound unique indexes over NOT NULL columns, as `x`. Their order and equality are those of their columns' types.
 macro_rules! key_index {
     () => {
-        "(SELECT x.* FROM pg_catalog.pg_index AS x JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid \
+        "(SELECT x.*, i.relname AS key_name FROM pg_catalog.pg_index AS x JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid \
             WHERE x.indrelid = $1::pg_catalog.int8::pg_catalog.oid AND x.indisunique AND x.indisvalid AND x.indisready \
             AND x.indislive AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL \
             AND NOT EXISTS (SELECT FROM pg_catalog.unnest(x.indkey) WITH ORDINALITY AS k(attnum, n) \
               JOIN pg_catalog.pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.attnum \
               JOIN pg_catalog.pg_opclass AS o ON o.oid = x.indclass[k.n - 1] \
               WHERE k.n <= x.indnkeyatts \
-              AND (NOT a.attnotnull OR NOT o.opcdefault OR x.indcollation[k.n - 1] <> a.attcollation)) \
-            ORDER BY x.indisprimary DESC, x.indnkeyatts, i.relname LIMIT 1) AS x \
+              AND (NOT a.attnotnull OR NOT o.opcdefault OR x.indcollation[k.n - 1] <> a.attcollation))) AS x \
          CROSS JOIN LATERAL pg_catalog.unnest(x.indkey) WITH ORDINALITY AS k(attnum, n) \
          JOIN pg_catalog.pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.attnum "
     };
@@ -89,7 +88,8 @@ pub(super) const COLUMNS: &str = with_leaves!(
     "WHERE a.attrelid = $1::pg_catalog.int8::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
 );
 
-pub(super) const ROW_KEY: &str = concat!(
+/// The columns of every sound key, the primary key's first.
+pub(super) const ROW_KEYS: &str = concat!(
     "SELECT a.attname::pg_catalog.text, \
        CASE WHEN b.nspname = 'pg_catalog' THEN pg_catalog.format_type(b.oid, -1) \
          ELSE pg_catalog.quote_ident(b.nspname) || '.' || pg_catalog.quote_ident(b.typname) END, \
@@ -98,11 +98,12 @@ pub(super) const ROW_KEY: &str = concat!(
            AND m.amoprighttype = o.opcintype AND m.amopstrategy = 5 AND m.amoppurpose = 's' \
          JOIN pg_catalog.pg_operator AS r ON r.oid = m.amopopr \
          JOIN pg_catalog.pg_namespace AS n ON n.oid = r.oprnamespace \
-         WHERE o.oid = x.indclass[k.n - 1]), 'pg_catalog') \
+         WHERE o.oid = x.indclass[k.n - 1]), 'pg_catalog'), \
+       x.indexrelid::pg_catalog.int8 \
      FROM ",
     key_index!(),
     base_type!(),
-    "WHERE k.n <= x.indnkeyatts ORDER BY k.n"
+    "WHERE k.n <= x.indnkeyatts ORDER BY x.indisprimary DESC, x.indnkeyatts, x.key_name, k.n"
 );
 
 /// The collations of the row key whose version is another one now than when they were recorded. The database's own has a version since PostgreSQL 15.

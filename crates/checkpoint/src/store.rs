@@ -1,0 +1,144 @@
+//! The store's tables by name, and its schema.
+use crate::Result;
+use reencrypt_db::{Dialect, Migrator, Session, Transaction, Value};
+
+static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
+static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
+
+/// The checkpoint store of one database. Holds no connection: every call takes the transaction in which it happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Store {
+    dialect: Dialect,
+}
+
+impl Store {
+    /// The store of a database of that kind.
+    pub fn new(dialect: Dialect) -> Self {
+        Self { dialect }
+    }
+
+    /// Creates the store, or brings it up to this version. A store of another version is refused with code `store_version`.
+    pub async fn migrate(&self, session: &mut Session) -> Result<()> {
+        Ok(session.migrate(self.migrator()).await?)
+    }
+
+    /// Checks without writing that the store is absent (`false`) or of this version (`true`); refuses any other.
+    pub async fn exists(&self, session: &mut Session) -> Result<bool> {
+        Ok(session.check_migrated(self.migrator()).await?)
+    }
+
+    fn migrator(&self) -> &'static Migrator {
+        match self.dialect {
+            Dialect::Postgres => &POSTGRES,
+            Dialect::Sqlite => &SQLITE,
+        }
+    }
+
+    /// `sql` with `{name}` replaced by the store's own tables, `{now}` by the database's clock, `{skip_locked}` and
+    /// `{for_update}` by row locks where the database has them.
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        let (prefix, now, for_update, skip_locked) = match self.dialect {
+            Dialect::Postgres => (
+                "reencrypt.",
+                "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+                "FOR UPDATE",
+                "FOR UPDATE SKIP LOCKED",
+            ),
+            Dialect::Sqlite => ("reencrypt_", "CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", ""),
+        };
+        let mut out =
+            sql.replace("{now}", now).replace("{for_update}", for_update).replace("{skip_locked}", skip_locked);
+        for table in ["run", "pass", "walk", "chunk", "quarantine", "acceptance", "event", "worker"] {
+            out = out.replace(&format!("{{{table}}}"), &format!("{prefix}{table}"));
+        }
+        out
+    }
+
+    pub(crate) async fn execute(&self, tx: &mut Transaction<'_>, sql: &str, args: &[Value]) -> Result<u64> {
+        Ok(tx.execute(&self.sql(sql), args).await?)
+    }
+
+    pub(crate) async fn fetch(&self, tx: &mut Transaction<'_>, sql: &str, args: &[Value]) -> Result<Vec<Vec<Value>>> {
+        Ok(tx.fetch(&self.sql(sql), args).await?)
+    }
+
+    /// The database's clock, in milliseconds since 1970.
+    pub async fn now_ms(&self, tx: &mut Transaction<'_>) -> Result<i64> {
+        let rows = self.fetch(tx, "SELECT {now}", &[]).await?;
+        int(rows.first().and_then(|row| row.first()))
+    }
+}
+
+/// The integer in a column.
+pub(crate) fn int(value: Option<&Value>) -> Result<i64> {
+    match value {
+        Some(Value::Int(i)) => Ok(*i),
+        _ => Err(crate::Error::Unreadable { what: "number" }),
+    }
+}
+
+/// The integer in a column, or NULL.
+pub(crate) fn int_or_null(value: Option<&Value>) -> Result<Option<i64>> {
+    match value {
+        Some(Value::Null) => Ok(None),
+        other => int(other).map(Some),
+    }
+}
+
+/// The text in a column.
+pub(crate) fn text(value: Option<&Value>) -> Result<String> {
+    match value {
+        Some(Value::Text(text)) => Ok(text.clone()),
+        _ => Err(crate::Error::Unreadable { what: "text" }),
+    }
+}
+
+/// The text in a column, or NULL.
+pub(crate) fn text_or_null(value: Option<&Value>) -> Result<Option<String>> {
+    match value {
+        Some(Value::Null) => Ok(None),
+        other => text(other).map(Some),
+    }
+}
+
+/// The bytes in a column, or NULL.
+pub(crate) fn bytes_or_null(value: Option<&Value>) -> Result<Option<Vec<u8>>> {
+    match value {
+        Some(Value::Null) => Ok(None),
+        Some(Value::Bytes(bytes)) => Ok(Some(bytes.clone())),
+        _ => Err(crate::Error::Unreadable { what: "row key" }),
+    }
+}
+
+/// Text or NULL.
+pub(crate) fn maybe_text(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, |text| Value::Text(text.to_owned()))
+}
+
+/// A number or NULL.
+pub(crate) fn maybe_int(int: Option<i64>) -> Value {
+    int.map_or(Value::Null, Value::Int)
+}
+
+/// Bytes or NULL.
+pub(crate) fn maybe_bytes(bytes: Option<&[u8]>) -> Value {
+    bytes.map_or(Value::Null, |bytes| Value::Bytes(bytes.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_clock_follow_the_dialect() {
+        let sql = "UPDATE {run} SET finished_ms = {now} WHERE id = (SELECT id FROM {run} {for_update})";
+        assert_eq!(
+            Store::new(Dialect::Postgres).sql(sql),
+            "UPDATE reencrypt.run SET finished_ms = (extract(epoch FROM clock_timestamp()) * 1000)::bigint WHERE id = (SELECT id FROM reencrypt.run FOR UPDATE)"
+        );
+        assert_eq!(
+            Store::new(Dialect::Sqlite).sql(sql),
+            "UPDATE reencrypt_run SET finished_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE id = (SELECT id FROM reencrypt_run )"
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! A template over text: `{iv:b64}:{tag:b64}:{ct:b64}`.
+use super::{Builder, Content, Lengths};
+use crate::{
+    LayoutError,
+    arena::{Arena, Source},
+    codec::{Codec, Spelling},
+    hole::{self, Piece},
+    part::{Envelope, Part, Pieces},
+};
+use std::ops::Range;
+
+/// Holes of one template.
+const HOLES_MAX: usize = 8;
+
+#[derive(Debug)]
+enum Segment {
+    Literal(Vec<u8>),
+    Hole(Hole),
+}
+
+#[derive(Debug)]
+struct Hole {
+    content: Content,
+    codec: Codec,
+    end: End,
+}
+
+/// How the end of a hole is known (or its start, for those read from the back).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// at a byte that its alphabet does not have
+    Separator(u8),
+    /// by its length, in characters
+    Width(usize),
+    /// where the text ends, or where what is read from the back begins
+    Open,
+}
+
+/// Segments; those before `open` are read from the front, those after it from the back.
+#[derive(Debug)]
+pub(crate) struct Template {
+    segments: Vec<Segment>,
+    open: usize,
+}
+
+type Spans = [Range<usize>; HOLES_MAX];
+
+impl Template {
+    /// Reads the declaration, and finds for each hole how its end is known.
+    pub(crate) fn compile(declaration: &str, member: &str, builder: &mut Builder<'_>) -> Result<Self, LayoutError> {
+        let mut segments = Vec::new();
+        for piece in hole::pieces(declaration, member)? {
+            segments.push(match piece {
+                Piece::Text(text) => Segment::Literal(text.into_bytes()),
+                Piece::Hole(hole) => Segment::Hole(compile_hole(hole, member, builder)?),
+            });
+        }
+        if segments.iter().filter(|segment| matches!(segment, Segment::Hole(_))).count() > HOLES_MAX {
+            return Err(LayoutError::invalid(member, format!("more than {HOLES_MAX} holes")));
+        }
+        let open = find_ends(&mut segments, member, builder)?;
+        Ok(Self { segments, open })
+    }
+
+    pub(crate) fn read(
+        &self,
+        arena: &mut Arena,
+        source: &Source<'_>,
+        spelling: Spelling,
+        envelope: &mut Envelope,
+    ) -> Option<()> {
+        let spans = self.split(arena.view(source))?;
+        for (hole, span) in self.holes().zip(spans) {
+            let decoded = arena.append_with(&source.part(span), |text, out| hole.codec.decode(text, out, spelling))?;
+            hole.content.take(arena, decoded, spelling, envelope)?;
+        }
+        Some(())
+    }
+
+    pub(crate) fn write(&self, pieces: &Pieces<'_>, out: &mut Vec<u8>, temporaries: &mut [Vec<u8>]) {
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(bytes) => out.extend_from_slice(bytes),
+                Segment::Hole(hole) => {
+                    hole.content.with_bytes(pieces, temporaries, |bytes| hole.codec.encode(bytes, out));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.holes().map(|hole| hole.content.depth()).max().unwrap_or(0)
+    }
+
+    pub(crate) fn written_len(&self, ct: usize, lengths: Lengths) -> usize {
+        self.sum(|hole| hole.codec.encoded_len(hole.content.written_len(ct, lengths)))
+    }
+
+    pub(crate) fn len_min(&self, lengths: Lengths) -> usize {
+        self.sum(|hole| hole.codec.encoded_len_min(hole.content.len_min(lengths)))
+    }
+
+    /// A nonce or tag of exact length between separators, or a prefix longer than chance.
+    pub(crate) fn is_distinctive(&self) -> bool {
+        let separated = self.segments.len() > 1
+            && self.holes().any(|hole| {
+                matches!(hole.content, Content::Part(Part::Iv | Part::Tag)) && !matches!(hole.end, End::Width(_))
+            });
+        separated || self.prefix().1 >= 3
+    }
+
+    /// The right number of separators with each part in its alphabet and a nonce or tag of exact length; the same of
+    /// a value that was cut; or a known prefix.
+    pub(crate) fn nearly_holds(&self, text: &[u8], spelling: Spelling, lengths: Lengths) -> bool {
+        let (prefix, literal_bytes) = self.prefix();
+        if literal_bytes >= 2 && self.has_prefix(prefix, text) {
+            return true;
+        }
+        match self.split(text) {
+            Some(spans) => {
+                let parts = || self.holes().zip(&spans).map(|(hole, span)| (hole, &text[span.clone()]));
+                parts().all(|(hole, part)| hole.takes(part, spelling))
+                    && parts().any(|(hole, part)| hole.is_exact(part, lengths))
+            }
+            None => self.is_cut(text, spelling, lengths),
+        }
+    }
+
+    /// Where each hole's text is. Says nothing about what stands there.
+    fn split(&self, text: &[u8]) -> Option<Spans> {
+        let mut spans = Spans::default();
+        let (mut start, mut end, mut hole_index) = (0, text.len(), 0);
+        for segment in &self.segments[..self.open] {
+            match segment {
+                Segment::Literal(bytes) => start += text[start..].starts_with(bytes).then_some(bytes.len())?,
+                Segment::Hole(hole) => {
+                    let len = hole.len_from_front(&text[start..])?;
+                    spans[hole_index] = start..start + len;
+                    hole_index += 1;
+                    start += len;
+                }
+            }
+        }
+        let back = self.segments.get(self.open + 1..).unwrap_or_default();
+        let mut back_index = self.holes().count();
+        for segment in back.iter().rev() {
+            let rest = &text[start..end];
+            match segment {
+                Segment::Literal(bytes) => end -= rest.ends_with(bytes).then_some(bytes.len())?,
+                Segment::Hole(hole) => {
+                    let len = hole.len_from_back(rest)?;
+                    back_index -= 1;
+                    spans[back_index] = end - len..end;
+                    end -= len;
+                }
+            }
+        }
+        match self.segments.get(self.open) {
+            Some(_) => spans[hole_index] = start..end,
+            None if start != end => return None,
+            None => {}
+        }
+        Some(spans)
+    }
+
+    /// Whether `text` is the front of a value, cut after a nonce or tag of exact length.
+    fn is_cut(&self, text: &[u8], spelling: Spelling, lengths: Lengths) -> bool {
+        let (mut rest, mut exact) = (text, false);
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(bytes) => match rest.strip_prefix(bytes.as_slice()) {
+                    Some(after) => rest = after,
+                    None => return exact && bytes.starts_with(rest),
+                },
+                Segment::Hole(hole) => {
+                    let End::Separator(separator) = hole.end else { return false };
+                    let Some(len) = rest.iter().position(|byte| *byte == separator) else {
+                        return exact && hole.takes(rest, spelling);
+                    };
+                    let (part, after) = rest.split_at(len);
+                    exact |= hole.is_exact_as_written(part, lengths);
+                    if !hole.takes(part, spelling) {
+                        return false;
+                    }
+                    rest = after;
+                }
+            }
+        }
+        false
+    }
+
+    /// Segments before the first part that the cipher needs, and the bytes of literals in them.
+    fn prefix(&self) -> (&[Segment], usize) {
+        let carried = |segment: &&Segment| match segment {
+            Segment::Literal(_) => true,
+            Segment::Hole(hole) => {
+                matches!(hole.content, Content::Part(Part::Kid)) && matches!(hole.end, End::Separator(_))
+            }
+        };
+        let prefix = &self.segments[..self.segments.iter().take_while(carried).count().min(self.open)];
+        let bytes = prefix.iter().map(|segment| match segment {
+            Segment::Literal(bytes) => bytes.len(),
+            Segment::Hole(_) => 0,
+        });
+        (prefix, bytes.sum())
+    }
+
+    fn has_prefix(&self, prefix: &[Segment], text: &[u8]) -> bool {
+        let mut rest = text;
+        for segment in prefix {
+            match segment {
+                Segment::Literal(bytes) => match rest.strip_prefix(bytes.as_slice()) {
+                    Some(after) => rest = after,
+                    None => return false,
+                },
+                Segment::Hole(hole) => match hole.len_from_front(rest) {
+                    Some(len) if len > 0 && hole.takes(&rest[..len], Spelling::Declared) => rest = &rest[len..],
+                    _ => return false,
+                },
+            }
+        }
+        true
+    }
+
+    fn sum(&self, hole_len: impl Fn(&Hole) -> usize) -> usize {
+        let lens = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(bytes) => bytes.len(),
+            Segment::Hole(hole) => hole_len(hole),
+        });
+        lens.sum()
+    }
+
+    fn holes(&self) -> impl Iterator<Item = &Hole> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Hole(hole) => Some(hole),
+        })
+    }
+}
+
+impl Hole {
+    fn len_from_front(&self, text: &[u8]) -> Option<usize> {
+        match self.end {
+            End::Separator(separator) => text.iter().position(|byte| *byte == separator),
+            End::Width(width) => (width <= text.len()).then_some(width),
+            End::Open => Some(text.len()),
+        }
+    }
+
+    fn len_from_back(&self, text: &[u8]) -> Option<usize> {
+        match self.end {
+            End::Separator(separator) => text.iter().rposition(|byte| *byte == separator).map(|at| text.len() - at - 1),
+            End::Width(width) => (width <= text.len()).then_some(width),
+            End::Open => Some(text.len()),
+        }
+    }
+
+    /// Whether every byte of `text` is of the alphabet.
+    fn takes(&self, text: &[u8], spelling: Spelling) -> bool {
+        text.iter().all(|byte| self.codec.has(*byte, spelling))
+    }
+
+    /// Whether `text` is as long as a nonce or tag; a hole that is cut by its width is no evidence.
+    fn is_exact(&self, text: &[u8], lengths: Lengths) -> bool {
+        match (&self.content, self.end) {
+            (_, End::Width(_)) | (Content::Nested(_), _) => false,
+            (Content::Part(part), _) => lengths.of(*part).is_some_and(|len| self.codec.spells(text, len)),
+        }
+    }
+
+    fn is_exact_as_written(&self, text: &[u8], lengths: Lengths) -> bool {
+        self.is_exact(text, lengths)
+            && self.content.fixed_len(lengths).is_some_and(|len| self.codec.encoded_len(len) == text.len())
+    }
+}
+
+fn compile_hole(hole: &str, member: &str, builder: &mut Builder<'_>) -> Result<Hole, LayoutError> {
+    let (name, codec) = hole.split_once(':').unwrap_or((hole, "raw"));
+    let Some(codec) = Codec::named(codec) else {
+        let known = "hex, HEX, b64, b64n, b64u, b64u=, b64m, dec, word, raw";
+        return Err(LayoutError::invalid(member, format!("`{{{hole}}}`: the codecs are {known}")));
+    };
+    let content = builder.content(name, member)?;
+    let of_bytes = match &content {
+        Content::Part(part) => !Part::CARRIED.contains(part),
+        Content::Nested(container) => matches!(**container, super::Container::Bytes(_)),
+    };
+    if of_bytes && !codec.takes_bytes() {
+        return Err(LayoutError::invalid(member, format!("`{{{hole}}}`: bytes need hex or base64")));
+    }
+    Ok(Hole { content, codec, end: End::Open })
+}
+
+/// Decides how each hole ends; returns the index of the open one (or the number of segments).
+fn find_ends(segments: &mut [Segment], member: &str, builder: &Builder<'_>) -> Result<usize, LayoutError> {
+    let spelling = if builder.any_base64 { Spelling::AnyBase64 } else { Spelling::Declared };
+    let neighbour = |segments: &[Segment], at: Option<usize>, last: bool| match at.and_then(|at| segments.get(at)) {
+        Some(Segment::Literal(bytes)) => if last { bytes.last() } else { bytes.first() }.copied(),
+        _ => None,
+    };
+    let mut open = segments.len();
+    for i in 0..segments.len() {
+        let next = neighbour(segments, Some(i + 1), false);
+        let last = i + 1 == segments.len();
+        if let Segment::Hole(hole) = &mut segments[i] {
+            match hole.end_at(next, spelling, builder.lengths) {
+                Some(end) if !last => hole.end = end,
+                _ => {
+                    open = i;
+                    break;
+                }
+            }
+        }
+    }
+    for i in (open + 1..segments.len()).rev() {
+        let previous = neighbour(segments, Some(i - 1), true);
+        if let Segment::Hole(hole) = &mut segments[i] {
+            hole.end = hole.end_at(previous, spelling, builder.lengths).ok_or_else(|| {
+                LayoutError::invalid(member, "two holes cannot be told apart: put a separator between them")
+            })?;
+        }
+    }
+    Ok(open)
+}
+
+impl Hole {
+    /// How its end is known when `neighbour` stands beside it; `None` where it is not.
+    fn end_at(&self, neighbour: Option<u8>, spelling: Spelling, lengths: Lengths) -> Option<End> {
+        match neighbour {
+            Some(byte) if !self.codec.has(byte, spelling) => Some(End::Separator(byte)),
+            _ => self.content.fixed_len(lengths).map(|len| End::Width(self.codec.encoded_len(len))),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The formats of one column, each with its keys derived.
+use crate::{
+    ColumnSpec, Format, KeyPair, LayoutError,
+    aead::{Aead, IV_LEN_MAX, TAG_LEN},
+    arena::Arena,
+    formula::Names,
+    part::{Envelope, Part, Pieces},
+};
+
+/// Which of the pair's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Old,
+    New,
+}
+
+/// A format and its ciphers under both keys.
+pub(crate) struct Candidate {
+    pub(crate) format: Format,
+    old: Option<Aead>,
+    new: Option<Aead>,
+    aad: AssociatedData,
+}
+
+enum AssociatedData {
+    Constant(Vec<u8>),
+    /// depends on parts of the value
+    OfValue,
+}
+
+/// The formats that a column is read in, in the order of trial, and the one that it is written in.
+pub(crate) struct Keyring {
+    pub(crate) candidates: Vec<Candidate>,
+    write: usize,
+    table: String,
+    column: String,
+}
+
+impl Keyring {
+    /// Derives every key. The format written is read too: values that are already new stand in it.
+    pub(crate) fn new(spec: &ColumnSpec, keys: &KeyPair) -> Result<Self, LayoutError> {
+        let names = Names { table: &spec.table, column: &spec.column };
+        let mut formats = spec.read.clone();
+        if !formats.iter().any(|format| format.spec() == spec.write.spec()) {
+            formats.push(spec.write.clone());
+        }
+        formats.sort_by_key(|format| !format.is_authenticated());
+        let write = formats.iter().position(|format| format.spec() == spec.write.spec()).unwrap_or(0);
+        let candidates = formats.into_iter().map(|format| Candidate::new(format, names, keys));
+        Ok(Self {
+            candidates: candidates.collect::<Result<_, _>>()?,
+            write,
+            table: spec.table.clone(),
+            column: spec.column.clone(),
+        })
+    }
+
+    /// The format written.
+    pub(crate) fn written(&self) -> &Candidate {
+        &self.candidates[self.write]
+    }
+
+    /// Whether the old key is at hand, so that "not under the old key" can be said.
+    pub(crate) fn has_old(&self) -> bool {
+        self.candidates.iter().all(|candidate| candidate.old.is_some())
+    }
+
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names { table: &self.table, column: &self.column }
+    }
+}
+
+impl Candidate {
+    fn new(format: Format, names: Names<'_>, keys: &KeyPair) -> Result<Self, LayoutError> {
+        let old = keys.old.as_ref().map(|key| format.aead("old", key.expose(), names)).transpose()?;
+        let new = keys.new.as_ref().map(|key| format.aead("new", key.expose(), names)).transpose()?;
+        let aad = match format.aad().parts().next() {
+            None => AssociatedData::Constant(format.aad().constant(names)),
+            Some(_) => AssociatedData::OfValue,
+        };
+        Ok(Self { format, old, new, aad })
+    }
+
+    fn aead(&self, side: Side) -> Option<&Aead> {
+        match side {
+            Side::Old => self.old.as_ref(),
+            Side::New => self.new.as_ref(),
+        }
+    }
+
+    /// Decrypts the ciphertext of `envelope` in place where it authenticates; otherwise it stays as it was.
+    pub(crate) fn open(
+        &self,
+        side: Side,
+        names: Names<'_>,
+        envelope: &Envelope,
+        arena: &mut Arena,
+        buffer: &mut Vec<u8>,
+    ) -> bool {
+        let Some(aead) = self.aead(side) else { return false };
+        let (mut iv, mut tag) = ([0; IV_LEN_MAX], [0; TAG_LEN]);
+        let iv = &mut iv[..self.format.iv_len()];
+        iv.copy_from_slice(arena.get(envelope.get(Part::Iv)));
+        tag.copy_from_slice(arena.get(envelope.get(Part::Tag)));
+        let aad = self.associated_data(names, &carried(envelope, arena, iv), buffer);
+        aead.open(iv, aad, arena.get_mut(envelope.get(Part::Ct)), &tag)
+    }
+
+    /// Encrypts `buffer` in place under the new key. `None` where there is none.
+    pub(crate) fn seal(&self, iv: &[u8], aad: &[u8], buffer: &mut [u8]) -> Option<[u8; TAG_LEN]> {
+        self.aead(Side::New)?.seal(iv, aad, buffer)
+    }
+
+    /// The associated data for a value with these parts.
+    pub(crate) fn associated_data<'a>(
+        &'a self,
+        names: Names<'_>,
+        pieces: &Pieces<'_>,
+        buffer: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
+        match &self.aad {
+            AssociatedData::Constant(bytes) => bytes,
+            AssociatedData::OfValue => {
+                buffer.clear();
+                self.format.aad().write(names, pieces, buffer);
+                buffer
+            }
+        }
+    }
+}
+
+/// The nonce and the carried parts: all that is known before a value is sealed.
+pub(crate) fn carried<'a>(envelope: &Envelope, arena: &'a Arena, iv: &'a [u8]) -> Pieces<'a> {
+    let mut pieces = Pieces::default();
+    pieces.set(Part::Iv, iv);
+    for part in Part::CARRIED {
+        pieces.set(part, arena.get(envelope.get(part)));
+    }
+    pieces
+}

@@ -1,0 +1,79 @@
+//! Sealing under the new key, and opening again what was sealed.
+use crate::{
+    aead::IV_LEN_MAX,
+    arena::Source,
+    keyring::{Keyring, Side, carried},
+    part::{Envelope, Part},
+    peel::Scratch,
+    random::IvSource,
+};
+use std::ops::Range;
+use subtle::ConstantTimeEq;
+
+/// Seals `plaintext` once for each layer that was opened (once for a plaintext that had none), innermost first, all under
+/// the new key, and appends the stored value to `out`. Every layer is opened again and compared before the next.
+/// `None` where that failed; `out` is as it was then. Counts the uses of the key in `invocations`.
+pub(crate) fn seal(
+    ring: &Keyring,
+    scratch: &mut Scratch,
+    mut plaintext: Range<usize>,
+    ivs: &mut impl IvSource,
+    out: &mut Vec<u8>,
+    invocations: &mut u64,
+) -> Option<()> {
+    for depth in (1..scratch.layers.len()).rev() {
+        let mut inner = std::mem::take(&mut scratch.inner);
+        inner.clear();
+        *invocations += 1;
+        let sealed = seal_layer(ring, scratch, depth, plaintext, ivs, &mut inner);
+        plaintext = scratch.arena.append(&Source::Row(&inner));
+        scratch.inner = inner;
+        sealed?;
+    }
+    let start = out.len();
+    *invocations += 1;
+    let sealed = seal_layer(ring, scratch, 0, plaintext, ivs, out);
+    if sealed.is_none() {
+        out.truncate(start);
+    }
+    sealed
+}
+
+/// One layer: encrypt a copy, write it after what stands in `out`, read that and open it.
+fn seal_layer(
+    ring: &Keyring,
+    scratch: &mut Scratch,
+    depth: usize,
+    plaintext: Range<usize>,
+    ivs: &mut impl IvSource,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let written = ring.written();
+    let Scratch { arena, layers, aad, temporaries, .. } = scratch;
+    let nothing_carried = Envelope::default();
+    let envelope = layers.get(depth).map_or(&nothing_carried, |layer| &layer.envelope);
+    let mut iv = [0; IV_LEN_MAX];
+    let iv = &mut iv[..written.format.iv_len()];
+    ivs.fill(iv);
+    let ciphertext = arena.append(&Source::Arena(plaintext.clone()));
+    let aad = written.associated_data(ring.names(), &carried(envelope, arena, iv), aad);
+    let tag = written.seal(iv, aad, arena.get_mut(ciphertext.clone()))?;
+    let mut pieces = carried(envelope, arena, iv);
+    pieces.set(Part::Tag, &tag);
+    pieces.set(Part::Ct, arena.get(ciphertext));
+    let start = out.len();
+    written.format.write(&pieces, out, temporaries);
+    opens_to(ring, scratch, out.get(start..)?, plaintext)
+}
+
+/// Whether `stored` opens under the new key to exactly `plaintext`; compared in constant time.
+fn opens_to(ring: &Keyring, scratch: &mut Scratch, stored: &[u8], plaintext: Range<usize>) -> Option<()> {
+    let written = ring.written();
+    let Scratch { arena, aad, .. } = scratch;
+    let mark = arena.mark();
+    let envelope = written.format.read(arena, &Source::Row(stored))?;
+    let same = written.open(Side::New, ring.names(), &envelope, arena, aad)
+        && bool::from(arena.get(envelope.get(Part::Ct)).ct_eq(arena.get(plaintext)));
+    arena.rewind(mark);
+    same.then_some(())
+}

@@ -1,0 +1,76 @@
+//! A batch between its read and its write.
+use crate::{Error, counts::SlotCounts};
+use reencrypt_crypto::{Expect, Outcome, Pool, Resealed, RowCipher};
+use reencrypt_db as db;
+use std::sync::Arc;
+
+/// Rows as they were read, and what becomes of them.
+pub(crate) struct Batch {
+    pub(crate) rows: Arc<db::Rows>,
+    pub(crate) resealed: Resealed,
+}
+
+/// The cipher sees fields, never keys of rows.
+struct Fields(Arc<db::Rows>);
+
+impl reencrypt_crypto::Rows for Fields {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn field(&self, row: usize, slot: usize) -> Option<&[u8]> {
+        self.0.field(row, slot)
+    }
+}
+
+impl Batch {
+    /// Reseals `rows` on the pool's threads.
+    pub(crate) async fn reseal(
+        pool: &Arc<Pool>,
+        cipher: &Arc<RowCipher>,
+        rows: db::Rows,
+        expect: Expect,
+    ) -> Result<Self, Error> {
+        let rows = Arc::new(rows);
+        let (pool, cipher, fields) = (pool.clone(), cipher.clone(), Fields(rows.clone()));
+        let resealed = tokio::task::spawn_blocking(move || pool.reseal(&cipher, &fields, expect))
+            .await
+            .map_err(|_| Error::bug("the worker pool ended"))?;
+        Ok(Self { rows, resealed })
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// What the rows of this batch are, if all of them are settled as they were read.
+    pub(crate) fn outcomes(&self, slots: usize) -> SlotCounts {
+        let mut counts = SlotCounts::new(slots);
+        for row in 0..self.len() {
+            for (slot, counts) in counts.0.iter_mut().enumerate() {
+                counts.add(self.resealed.outcome(row, slot));
+            }
+        }
+        counts
+    }
+
+    /// Whether any field is to be quarantined.
+    pub(crate) fn quarantines(&self, slots: usize) -> bool {
+        (0..self.len())
+            .any(|row| (0..slots).any(|slot| matches!(self.resealed.outcome(row, slot), Outcome::Quarantined(_))))
+    }
+}
+
+/// Classifies `rows` on the pool's threads, for verify.
+pub(crate) async fn classify(
+    pool: &Arc<Pool>,
+    cipher: &Arc<RowCipher>,
+    rows: db::Rows,
+    expect: Expect,
+) -> Result<reencrypt_crypto::Classified, Error> {
+    let (pool, cipher, fields) = (pool.clone(), cipher.clone(), Fields(Arc::new(rows)));
+    tokio::task::spawn_blocking(move || pool.classify(&cipher, &fields, expect))
+        .await
+        .map_err(|_| Error::bug("the worker pool ended"))
+}

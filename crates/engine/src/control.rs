@@ -1,0 +1,129 @@
+//! Words for every worker of a run, through its row in the store. The commands need no PHI key.
+use crate::{
+    Context, Error, Report,
+    rotation::Rotation,
+    summary::{self, Saw},
+};
+use jiff::Timestamp;
+use reencrypt_checkpoint::{Pause, Run, RunState, Store};
+use reencrypt_db::{Limits, Mode, Session, Transaction};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// How often the run's row is looked at: a pause reaches every worker within two seconds.
+const LOOK_MS: u64 = 1_000;
+/// How many looks between two signs of life.
+const LOOKS_A_HEARTBEAT: u32 = 3;
+
+/// Asks every worker to wait, within two seconds. A paused process stays alive.
+pub async fn pause(context: &Context, until: Option<Timestamp>, reason: Option<&str>) -> Result<Report, Error> {
+    let pause = Pause { until_ms: until.map(|until| until.as_millisecond()), reason: reason.map(str::to_owned) };
+    change(
+        context,
+        "pause",
+        &format!("paused{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default()),
+        async |store, tx, run| Ok(store.set_pause(tx, &run.id, Some(&pause)).await?),
+    )
+    .await
+}
+
+/// Takes a pause back.
+pub async fn unpause(context: &Context) -> Result<Report, Error> {
+    change(context, "continue", "continued", async |store, tx, run| Ok(store.set_pause(tx, &run.id, None).await?)).await
+}
+
+/// Ends an unfinished run for good; its record stays. The report's reason says what share is under the new key and that both keys
+/// remain needed.
+pub async fn abandon(context: &Context, reason: Option<&str>) -> Result<Report, Error> {
+    let detail = format!("abandoned{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default());
+    let mut report = change(context, "abandon", &detail, async |store, tx, run| {
+        let saw = Saw::read(store, tx, run.clone()).await?;
+        if let Some(worker) = saw.living().next() {
+            return Err(Error::refused(
+                "run_alive",
+                format!("process {} on {} still works on run {}", worker.pid, worker.host, run.id),
+                "stop it first (SIGTERM; it finishes its batch), then `reencrypt abandon`",
+            ));
+        }
+        let from =
+            [RunState::Running, RunState::Paused, RunState::Interrupted, RunState::AwaitingCutover, RunState::Failed];
+        store.set_state(tx, &run.id, &from, RunState::Abandoned, None).await?;
+        Ok(())
+    })
+    .await?;
+    let (done, seen) = summary::share_new(&report);
+    report.reason = Some(format!(
+        "the run is abandoned; {done} of the {seen} values that it saw stand under the new key. Both keys remain needed: keep both \
+         until another run and `reencrypt verify` say otherwise"
+    ));
+    report.next = Some("reencrypt plan".to_owned());
+    Ok(report)
+}
+
+/// One change of the unfinished run's row, with its event, and the report of the run as it stands afterwards.
+async fn change(
+    context: &Context,
+    command: &'static str,
+    detail: &str,
+    change: impl AsyncFnOnce(&Store, &mut Transaction<'_>, &Run) -> Result<(), Error>,
+) -> Result<Report, Error> {
+    let mut session = context.database.session().await?;
+    let store = existing_store(context, &mut session).await?;
+    let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+    let run = store.unfinished_run(&mut tx).await?.ok_or_else(no_unfinished_run)?;
+    change(&store, &mut tx, &run).await?;
+    store.add_event(&mut tx, &run.id, &context.actor, command, detail).await?;
+    let run = store.run(&mut tx, &run.id).await?.ok_or_else(no_unfinished_run)?;
+    let saw = Saw::read(&store, &mut tx, run).await?;
+    tx.commit().await?;
+    saw.report(command)
+}
+
+/// The store, or the refusal that there is none.
+pub(crate) async fn existing_store(context: &Context, session: &mut Session) -> Result<Store, Error> {
+    let store = Store::new(context.database.dialect());
+    if store.exists(session).await? {
+        return Ok(store);
+    }
+    Err(Error::refused("no_run", "this database has seen no run", "`reencrypt plan` shows what one would do"))
+}
+
+fn no_unfinished_run() -> Error {
+    Error::refused("no_run", "no run is unfinished", "`reencrypt status` shows the last one")
+}
+
+/// Looks at the run's row for all workers of this process, and shows that it is alive. Ends with its task.
+pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Option<Pause>>) {
+    let mut session = None;
+    for look in 0u32.. {
+        let result = async {
+            let session: &mut Session = match &mut session {
+                Some(session) => session,
+                none => none.insert(rotation.context.database.session().await?),
+            };
+            let mut tx = session.begin(Mode::Read).await?;
+            let run = rotation.store.run(&mut tx, &rotation.run_id).await?;
+            let now_ms = rotation.store.now_ms(&mut tx).await?;
+            tx.commit().await?;
+            let asked =
+                run.and_then(|run| run.pause).filter(|pause| pause.until_ms.is_none_or(|until_ms| until_ms > now_ms));
+            pause.send_replace(asked);
+            if look.is_multiple_of(LOOKS_A_HEARTBEAT) {
+                let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+                let (owner, waiting) = (&rotation.owner, rotation.waiting());
+                rotation
+                    .store
+                    .heartbeat(&mut tx, &rotation.run_id, &owner.name(0), owner.host(), owner.pid(), waiting.as_deref())
+                    .await?;
+                tx.commit().await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = result.await {
+            // The workers meet the same trouble and say so; this task only tries again.
+            tracing::debug!(code = error.code(), "the run's row could not be looked at");
+            session = None;
+        }
+        tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+    }
+}

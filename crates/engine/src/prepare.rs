@@ -1,0 +1,482 @@
+//! Everything before the first write.
+use crate::{
+    BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport,
+    rotation::Started,
+    summary::{self, Saw},
+    worker::End,
+};
+use reencrypt_checkpoint::{Acceptance, NewRun, Run, RunState, Store};
+use reencrypt_db::{Dialect, Limits, Mode, Server, Session};
+use reencrypt_planner::{Configuration, Discovery, Finding, Plan, Severity, SurveyOptions};
+use std::{collections::HashMap, sync::Arc};
+
+/// Rows of one transaction, unless `--batch-rows` says otherwise.
+const BATCH_ROWS: u32 = 1_000;
+/// Values per column that are looked at before a run.
+const RUN_SAMPLE: u32 = 1_000;
+
+/// What the operator asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// `run`: refused while a run is unfinished
+    Run,
+    /// `run --resume`: starts, continues, or goes on sweeping
+    Resume,
+    /// `sweep`: further passes of the last run, without the first
+    Sweep,
+}
+
+impl Intent {
+    fn command(self) -> &'static str {
+        match self {
+            Intent::Run | Intent::Resume => "run",
+            Intent::Sweep => "sweep",
+        }
+    }
+}
+
+/// A run that may start: the question can be asked now.
+pub struct Prepared {
+    context: Arc<Context>,
+    store: Store,
+    plan: Plan,
+    options: RunOptions,
+    intent: Intent,
+    /// The run that goes on.
+    run: Option<Run>,
+    workers: usize,
+    accepted: HashMap<(usize, String), u64>,
+}
+
+/// `plan`: draft, survey, findings as a report with exit code 0 or 1, and the plan's value for `--out`. Needs SELECT alone.
+pub async fn plan(context: &Context, tables: &[String], options: SurveyOptions) -> Result<(Plan, Report), Error> {
+    let mut session = context.database.session().await?;
+    let acceptances = acceptances(context, &mut session).await;
+    let (configuration, found) = configuration(context, &mut session, options.sample).await?;
+    let mut plan = draft(context, &mut session, &configuration, tables, false).await?;
+    plan.findings.extend(found);
+    survey(context, &mut session, &mut plan, &configuration, options, &acceptances).await?;
+    session.close().await;
+    let report = report_of_plan(&plan);
+    Ok((plan, report))
+}
+
+/// Makes the plan, judges the gate, looks at the store; refuses with an [`Error`] before anything is written.
+pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent) -> Result<Prepared, Error> {
+    let mut session = context.database.session().await?;
+    for (name, pair) in &context.keys {
+        if pair.old.is_none() || pair.new.is_none() {
+            let missing = if pair.old.is_none() { "old" } else { "new" };
+            return Err(Error::refused(
+                "key_missing",
+                format!("a run needs both keys of the pair {name}; the {missing} one is not there"),
+                format!(
+                    "set `[key.{name}] {missing}` in reencrypt.toml, or {}_KEY in the environment",
+                    missing.to_uppercase()
+                ),
+            ));
+        }
+    }
+    let store = Store::new(context.database.dialect());
+    let run = existing_run(&store, &mut session, intent).await?;
+    let (configuration, found) = configuration(&context, &mut session, RUN_SAMPLE).await?;
+    let tables = narrowed(&options, run.as_ref())?;
+    let mut plan = draft(&context, &mut session, &configuration, &tables, true).await?;
+    plan.findings.extend(found);
+    let acceptances = acceptances(&context, &mut session).await;
+    if let Some(run) = &run {
+        let bound = summary::parse_plan(run)?;
+        same_plan(&bound, &plan)?;
+        refuse_findings(&plan)?;
+        plan = bound;
+    } else {
+        refuse_findings(&plan)?;
+        let survey_options = SurveyOptions { sample: RUN_SAMPLE, ceiling: options.ceiling, ..SurveyOptions::default() };
+        survey(&context, &mut session, &mut plan, &configuration, survey_options, &acceptances).await?;
+        refuse_findings(&plan)?;
+    }
+    approved(&options, &plan).await?;
+    let server = server(&mut session).await?;
+    let workers = workers(&options, context.database.dialect(), &server);
+    session.close().await;
+    Ok(Prepared {
+        accepted: accepted_by_column(&plan, &acceptances),
+        context,
+        store,
+        plan,
+        options,
+        intent,
+        run,
+        workers,
+    })
+}
+
+impl Prepared {
+    /// The plan that will run (of the store when a run goes on).
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The run goes on rather than starts; then no question is asked.
+    pub fn resumes(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// Rotates until finished, awaiting cutover, paused by a canary, stopped or failed. The report has its exit code.
+    pub async fn execute(self) -> Result<Report, Error> {
+        let mut session = self.context.database.session().await?;
+        self.store.migrate(&mut session).await?;
+        let run_id = self.start(&mut session).await?;
+        let mut tx = session.begin(Mode::Read).await?;
+        let tables = reencrypt_planner::bind(&mut tx, &self.plan, &self.context.keys).await?;
+        tx.commit().await?;
+        session.close().await;
+        let event = Event::RunStarted { run_id: run_id.clone(), resumed: self.resumes(), workers: self.workers };
+        self.context.observer.event(&event);
+        let started = Started {
+            context: self.context.clone(),
+            store: self.store,
+            run_id: run_id.clone(),
+            batch_rows: self.options.batch_rows.unwrap_or(BATCH_ROWS).max(1),
+            plan: self.plan,
+            options: self.options,
+            workers: self.workers,
+            tables,
+            accepted: self.accepted,
+        };
+        let begin = std::time::Instant::now();
+        let (end, rows) = started.work().await?;
+        let mut report = report(&self.context, &self.store, &run_id, self.intent.command()).await?;
+        if end == End::Stopped {
+            report.exit_code = 130;
+            report.state = Some(State::Interrupted);
+        }
+        for table in &mut report.tables {
+            let rows = rows.get(&table.table).copied().unwrap_or_default();
+            table.rows_per_second = (rows > 0).then(|| rows as f64 / begin.elapsed().as_secs_f64().max(0.001));
+        }
+        Ok(report)
+    }
+
+    /// Starts the run, or goes on with it. Of processes that start at once, one makes the run and the others join it.
+    async fn start(&self, session: &mut Session) -> Result<String, Error> {
+        let actor = &self.context.actor;
+        let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+        if let Some(run) = &self.run {
+            let from = [
+                RunState::Running,
+                RunState::Paused,
+                RunState::Interrupted,
+                RunState::AwaitingCutover,
+                RunState::Failed,
+                RunState::Finished,
+            ];
+            if !self.store.set_state(&mut tx, &run.id, &from, RunState::Running, None).await? {
+                return Err(ended(&run.id));
+            }
+            if matches!(run.state, RunState::AwaitingCutover | RunState::Finished) {
+                self.store.allow_sweeps(&mut tx, &run.id, self.options.sweeps_max).await?;
+            }
+            self.store.add_event(&mut tx, &run.id, actor, "resumed", &self.statement()).await?;
+            tx.commit().await?;
+            return Ok(run.id.clone());
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        let plan = serde_json::to_string(&self.plan).map_err(|_| Error::bug("a plan that cannot be written"))?;
+        let new = NewRun {
+            id: &id,
+            plan_id: &self.plan.id,
+            plan: &plan,
+            environment: &self.plan.environment,
+            sweeps_max: self.options.sweeps_max,
+        };
+        if self.store.start_run(&mut tx, &new).await? {
+            self.store.add_event(&mut tx, &id, actor, "started", &self.statement()).await?;
+            tx.commit().await?;
+            return Ok(id);
+        }
+        let other = self.store.unfinished_run(&mut tx).await?;
+        tx.rollback().await?;
+        match other {
+            Some(other) if self.intent == Intent::Resume && other.plan_id == self.plan.id => Ok(other.id),
+            Some(other) => Err(unfinished(&other)),
+            None => Err(Error::refused(
+                "unfinished_run",
+                "another run started and ended meanwhile",
+                "`reencrypt status` shows it",
+            )),
+        }
+    }
+
+    /// What the operator said, for the run's events.
+    fn statement(&self) -> String {
+        let ticket = self.options.ticket.as_ref().map(|ticket| format!("ticket {ticket}"));
+        let approved = self.options.approved_by.as_ref().map(|by| format!("approved by {by}"));
+        let ready = self.options.readers_ready.then(|| "every reader knows both keys, says the operator".to_owned());
+        let said: Vec<_> = [ticket, approved, ready].into_iter().flatten().collect();
+        format!("plan {}{}{}", self.plan.id, if said.is_empty() { "" } else { "; " }, said.join("; "))
+    }
+}
+
+/// The report of a run as the store has it now.
+async fn report(context: &Context, store: &Store, run_id: &str, command: &'static str) -> Result<Report, Error> {
+    let mut session = context.database.session().await?;
+    let mut tx = session.begin(Mode::Read).await?;
+    let run = store.run(&mut tx, run_id).await?.ok_or_else(|| Error::bug("the run's row is gone"))?;
+    let saw = Saw::read(store, &mut tx, run).await?;
+    tx.commit().await?;
+    session.close().await;
+    saw.report(command)
+}
+
+/// The run that the intent goes on with, or the refusal.
+async fn existing_run(store: &Store, session: &mut Session, intent: Intent) -> Result<Option<Run>, Error> {
+    if !store.exists(session).await? {
+        return if intent == Intent::Sweep { Err(nothing_to_sweep()) } else { Ok(None) };
+    }
+    let mut tx = session.begin(Mode::Read).await?;
+    let unfinished_run = store.unfinished_run(&mut tx).await?;
+    let last_run = store.last_run(&mut tx).await?;
+    tx.commit().await?;
+    match (intent, unfinished_run) {
+        (Intent::Run, Some(run)) => Err(unfinished(&run)),
+        (Intent::Run, None) => Ok(None),
+        (Intent::Resume, run) => Ok(run),
+        (Intent::Sweep, Some(run)) if run.pass < 2 => Err(Error::refused(
+            "unfinished_run",
+            format!("run {} is still in its first pass", run.id),
+            "`reencrypt run --resume` goes on with it, and sweeps when it is done",
+        )),
+        (Intent::Sweep, Some(run)) => Ok(Some(run)),
+        (Intent::Sweep, None) => match last_run {
+            Some(run) if run.state == RunState::Finished => Ok(Some(run)),
+            _ => Err(nothing_to_sweep()),
+        },
+    }
+}
+
+/// `--table` names the tables of a new run; one that goes on keeps its own.
+fn narrowed(options: &RunOptions, run: Option<&Run>) -> Result<Vec<String>, Error> {
+    match run {
+        Some(run) if options.tables.is_empty() => {
+            Ok(summary::parse_plan(run)?.tables.iter().map(|table| table.name.to_string()).collect())
+        }
+        _ => Ok(options.tables.clone()),
+    }
+}
+
+/// The configuration, filled in by discovery where it names no table.
+async fn configuration(
+    context: &Context,
+    session: &mut Session,
+    sample: u32,
+) -> Result<(Configuration, Vec<Finding>), Error> {
+    if !context.configuration.tables.is_empty() {
+        return Ok((context.configuration.clone(), Vec::new()));
+    }
+    let Discovery { tables, findings } =
+        reencrypt_planner::discover(session, &context.keys, &context.pool, sample).await?;
+    if tables.is_empty() {
+        return Err(Error::refused(
+            "nothing_found",
+            "no column of this database holds values that open under the given keys",
+            "check the key (`reencrypt init` shows what was looked at), or name tables and columns in reencrypt.toml",
+        ));
+    }
+    Ok((Configuration { tables, ..context.configuration.clone() }, findings))
+}
+
+async fn draft(
+    context: &Context,
+    session: &mut Session,
+    configuration: &Configuration,
+    tables: &[String],
+    for_run: bool,
+) -> Result<Plan, Error> {
+    let mut tx = session.begin(Mode::Read).await?;
+    let identity = context.database.identity();
+    let plan = reencrypt_planner::draft(&mut tx, identity, configuration, &context.keys, tables, for_run).await?;
+    tx.commit().await?;
+    Ok(plan)
+}
+
+async fn survey(
+    context: &Context,
+    session: &mut Session,
+    plan: &mut Plan,
+    configuration: &Configuration,
+    options: SurveyOptions,
+    acceptances: &[Acceptance],
+) -> Result<(), Error> {
+    let accepted = |table: &reencrypt_db::TableName, column: &str| {
+        let table = table.to_string();
+        acceptances.iter().filter(|line| line.table == table && line.column == column).map(|line| line.accepted).sum()
+    };
+    Ok(reencrypt_planner::survey(session, plan, configuration, &context.keys, &context.pool, options, &accepted)
+        .await?)
+}
+
+/// What was accepted before, where the role may read it: a role with SELECT on the data alone may not.
+pub(crate) async fn acceptances(context: &Context, session: &mut Session) -> Vec<Acceptance> {
+    let store = Store::new(context.database.dialect());
+    let read = async {
+        if !store.exists(session).await? {
+            return Ok(Vec::new());
+        }
+        let mut tx = session.begin(Mode::Read).await?;
+        let acceptances = store.acceptances(&mut tx).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(acceptances)
+    };
+    match read.await {
+        Ok(acceptances) => acceptances,
+        Err(error) => {
+            tracing::info!(
+                code = error.code(),
+                "accepted values could not be read from the store and count as not accepted"
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn accepted_by_column(plan: &Plan, acceptances: &[Acceptance]) -> HashMap<(usize, String), u64> {
+    let mut accepted = HashMap::new();
+    for (no, table) in plan.tables.iter().enumerate() {
+        let name = table.name.to_string();
+        for line in acceptances.iter().filter(|line| line.table == name) {
+            *accepted.entry((no, line.column.clone())).or_default() += line.accepted;
+        }
+    }
+    accepted
+}
+
+/// A run is bound to its plan, its environment and its keys.
+fn same_plan(bound: &Plan, now: &Plan) -> Result<(), Error> {
+    let resume = "give the keys, the environment and the configuration with which the run began, or end it with `reencrypt abandon`";
+    if bound.identity.system != now.identity.system {
+        return Err(Error::refused(
+            "environment_changed",
+            "this is another database than the one on which the run began",
+            resume,
+        ));
+    }
+    let Some(difference) = bound.first_difference(now) else { return Ok(()) };
+    let code = if bound.keys != now.keys {
+        "key_changed"
+    } else if bound.environment != now.environment {
+        "environment_changed"
+    } else {
+        "plan_changed"
+    };
+    Err(Error::refused(code, format!("the run was begun with another plan: {difference}"), resume))
+}
+
+/// What plan states as a finding, run refuses.
+fn refuse_findings(plan: &Plan) -> Result<(), Error> {
+    let Some(first) = plan.findings.iter().find(|finding| finding.severity == Severity::Fail) else { return Ok(()) };
+    let others = plan.findings.iter().filter(|finding| finding.severity == Severity::Fail).count() - 1;
+    let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
+    Err(Error::refused(
+        &first.code,
+        format!("{}{more}", first.message),
+        "`reencrypt plan` shows all findings; nothing was written",
+    ))
+}
+
+/// `--plan-id`: what was approved is what runs.
+async fn approved(options: &RunOptions, plan: &Plan) -> Result<(), Error> {
+    match &options.plan_id {
+        Some(id) if *id != plan.id => Err(Error::refused(
+            "plan_changed",
+            format!("the plan made now is {}, not the approved {id}", plan.id),
+            "`reencrypt plan` shows the plan as it is now: have it approved, or find out what changed the schema, the configuration or the keys",
+        )),
+        _ => Ok(()),
+    }
+}
+
+async fn server(session: &mut Session) -> Result<Server, Error> {
+    let mut tx = session.begin(Mode::Read).await?;
+    let server = tx.server().await?;
+    tx.commit().await?;
+    Ok(server)
+}
+
+/// Two, or the cores if fewer; never more than a tenth of the server's free connections (each worker has two). SQLite has one writer.
+fn workers(options: &RunOptions, dialect: Dialect, server: &Server) -> usize {
+    if dialect == Dialect::Sqlite {
+        return 1;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = options.workers.unwrap_or(cores.min(2));
+    wanted.min((server.free_connections / 20) as usize).max(1)
+}
+
+fn unfinished(run: &Run) -> Error {
+    Error::refused(
+        "unfinished_run",
+        format!("run {} is unfinished ({})", run.id, run.state.as_str()),
+        "`reencrypt run --resume` goes on with it; `reencrypt status` shows it; `reencrypt abandon` ends it for good",
+    )
+}
+
+fn ended(run_id: &str) -> Error {
+    Error::refused("run_ended", format!("run {run_id} was ended meanwhile"), "`reencrypt status` shows it")
+}
+
+fn nothing_to_sweep() -> Error {
+    Error::refused("no_run", "there is no run to sweep for", "`reencrypt run` starts one")
+}
+
+/// The plan in the shape that scripts rely on.
+fn report_of_plan(plan: &Plan) -> Report {
+    let tables = plan.tables.iter().map(|table| TableReport {
+        table: table.name.to_string(),
+        rows: table.rows_estimate,
+        rows_per_second: None,
+        order: Some(table.order.clone()),
+        columns: table
+            .columns
+            .iter()
+            .map(|column| ColumnReport::Classes {
+                column: column.column.clone(),
+                path: None,
+                format: column.write.clone(),
+                kind: column.kind,
+                counts: column.sample,
+            })
+            .collect(),
+        blind_indexes: table
+            .blind_indexes
+            .iter()
+            .map(|index| BlindIndexReport {
+                column: index.column.clone(),
+                of: index.of.clone(),
+                rewritten: 0,
+                old: index.sample.old,
+                mismatched: index.sample.mismatched,
+            })
+            .collect(),
+    });
+    Report {
+        command: "plan",
+        run_id: None,
+        plan_id: Some(plan.id.clone()),
+        state: Some(State::Planned),
+        exit_code: u8::from(plan.has_failures()),
+        environment: plan.environment.clone(),
+        keys: summary::keys(plan),
+        started_at: None,
+        finished_at: None,
+        last_old_value_seen_at: None,
+        passes: Vec::new(),
+        tables: tables.collect(),
+        findings: plan.findings.clone(),
+        estimate: Some(plan.estimate.clone()),
+        old_key_needed: None,
+        reason: None,
+        next: (!plan.has_failures()).then(|| format!("reencrypt run --plan-id {}", plan.id)),
+        error: None,
+    }
+}

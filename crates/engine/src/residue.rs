@@ -1,0 +1,139 @@
+//! The values left alone, and a person's acceptance of them.
+use crate::{
+    Context, Error,
+    control::existing_store,
+    summary::{Saw, accepted},
+};
+use reencrypt_checkpoint::{Acceptance, QuarantineLine, Store};
+use reencrypt_db::{Limits, Mode, Session};
+use std::collections::BTreeMap;
+
+/// A count of quarantined values.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ResidueLine {
+    /// `schema.table`
+    pub table: String,
+    /// column
+    pub column: String,
+    /// stable class name
+    pub class: String,
+    /// how many now
+    pub count: u64,
+    /// how many of them are accepted: all, or none once there is one more than was accepted
+    pub accepted: u64,
+    /// why they were accepted
+    pub reason: Option<String>,
+}
+
+/// `quarantine list` of the last run.
+pub async fn quarantine_list(context: &Context) -> Result<Vec<ResidueLine>, Error> {
+    let mut session = context.database.session().await?;
+    let store = existing_store(context, &mut session).await?;
+    let saw = last_run(&store, &mut session).await?;
+    Ok(saw.quarantine.iter().map(|line| residue(&saw, line)).collect())
+}
+
+/// `quarantine list --keys`: row keys as text, for each line of the list.
+pub async fn quarantine_keys(context: &Context) -> Result<Vec<(ResidueLine, Vec<String>)>, Error> {
+    let mut session = context.database.session().await?;
+    let store = existing_store(context, &mut session).await?;
+    let saw = last_run(&store, &mut session).await?;
+    let mut tx = session.begin(Mode::Read).await?;
+    let mut out = Vec::new();
+    for line in &saw.quarantine {
+        let plan = saw.plan.tables.get(line.table_no).ok_or_else(|| Error::bug("a quarantined value of no table"))?;
+        let table = tx.table(&plan.name).await?;
+        let mut by_leaf: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for (leaf, key) in store.quarantine_keys(&mut tx, &saw.run.id, line).await? {
+            by_leaf.entry(leaf).or_default().push(key);
+        }
+        let mut texts = Vec::new();
+        for (leaf, keys) in by_leaf {
+            let Some(table) = &table else { continue };
+            let Some(at) = table.leaves.iter().position(|of| of.name.to_string() == leaf) else { continue };
+            let selection = reencrypt_db::Selection::new(table, at, &[line.column.clone()])?;
+            texts.extend(tx.key_texts(&selection, &keys).await?);
+        }
+        out.push((residue(&saw, line), texts));
+    }
+    tx.commit().await?;
+    Ok(out)
+}
+
+/// `quarantine accept`: accepts exactly `count` values of that table, column and class; refused when the store has another number.
+pub async fn accept(
+    context: &Context,
+    table: &str,
+    column: &str,
+    class: &str,
+    count: u64,
+    reason: &str,
+) -> Result<Vec<ResidueLine>, Error> {
+    let mut session = context.database.session().await?;
+    let store = existing_store(context, &mut session).await?;
+    let saw = last_run(&store, &mut session).await?;
+    let lines: Vec<_> = saw.quarantine.iter().map(|line| residue(&saw, line)).collect();
+    let matches = |line: &&ResidueLine| {
+        let named = line.table == table || line.table.rsplit_once('.').is_some_and(|(_, name)| name == table);
+        named && line.column == column && line.class == class
+    };
+    let found: Vec<_> = lines.iter().filter(matches).collect();
+    let list = "`reencrypt quarantine list` shows tables, columns, classes and counts";
+    let line = match found[..] {
+        [line] => line,
+        [] => {
+            let message = format!("nothing of class {class} is quarantined in {table}.{column}");
+            return Err(Error::refused("acceptance_count", message, list));
+        }
+        _ => {
+            let message = format!("{table} is the name of several tables");
+            return Err(Error::refused("acceptance_count", message, "say it with its schema: --table schema.table"));
+        }
+    };
+    if line.count != count {
+        let message =
+            format!("{} values of class {class} are quarantined in {}.{column}, not {count}", line.count, line.table);
+        return Err(Error::refused("acceptance_count", message, list));
+    }
+    let acceptance = Acceptance {
+        table: line.table.clone(),
+        column: column.to_owned(),
+        class: class.to_owned(),
+        accepted: count,
+        reason: reason.to_owned(),
+    };
+    let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+    store.accept(&mut tx, &acceptance, &context.actor).await?;
+    let detail = format!("{}.{column} {class} {count}: {reason}", line.table);
+    store.add_event(&mut tx, &saw.run.id, &context.actor, "accepted", &detail).await?;
+    tx.commit().await?;
+    quarantine_list(context).await
+}
+
+async fn last_run(store: &Store, session: &mut Session) -> Result<Saw, Error> {
+    let mut tx = session.begin(Mode::Read).await?;
+    let run = match store.unfinished_run(&mut tx).await? {
+        Some(run) => Some(run),
+        None => store.last_run(&mut tx).await?,
+    };
+    let run = run.ok_or_else(|| {
+        Error::refused("no_run", "this database has seen no run", "`reencrypt plan` shows what one would do")
+    })?;
+    let saw = Saw::read(store, &mut tx, run).await?;
+    tx.commit().await?;
+    Ok(saw)
+}
+
+fn residue(saw: &Saw, line: &QuarantineLine) -> ResidueLine {
+    let table = saw.plan.tables.get(line.table_no).map(|table| table.name.to_string()).unwrap_or_default();
+    let acceptance =
+        saw.acceptances.iter().find(|of| of.table == table && of.column == line.column && of.class == line.class);
+    ResidueLine {
+        accepted: accepted(&saw.acceptances, &table, &line.column, &line.class, line.count),
+        reason: acceptance.map(|acceptance| acceptance.reason.clone()),
+        table,
+        column: line.column.clone(),
+        class: line.class.clone(),
+        count: line.count,
+    }
+}

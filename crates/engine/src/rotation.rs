@@ -1,0 +1,259 @@
+//! What all workers of one process share, and their life from start to end.
+use crate::{
+    Context, Error, Event, OnUnreadable, RunOptions,
+    batch::Batch,
+    control::watch_run,
+    failpoint::failpoint,
+    owner::Owner,
+    pace::Pace,
+    worker::{End, Worker},
+};
+use reencrypt_checkpoint::{Pause, RunState, Store};
+use reencrypt_db::{Limits, Mode, Session};
+use reencrypt_planner::{BoundTable, GateCounts, Plan};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, task::JoinSet};
+
+/// How long a chunk is leased without a committed batch.
+pub(crate) const LEASE_MS: u32 = 15_000;
+
+/// One process's part of a run.
+pub(crate) struct Rotation {
+    pub(crate) context: Arc<Context>,
+    pub(crate) store: Store,
+    pub(crate) run_id: String,
+    pub(crate) plan: Plan,
+    pub(crate) options: RunOptions,
+    pub(crate) batch_rows: u32,
+    pub(crate) owner: Owner,
+    pub(crate) pace: Pace,
+    pub(crate) pause: watch::Receiver<Option<Pause>>,
+    /// Values that a person has accepted, by position of table and column.
+    pub(crate) accepted: HashMap<(usize, String), u64>,
+    tables: Mutex<Arc<Vec<BoundTable>>>,
+    tally: Mutex<HashMap<(u32, usize, usize), GateCounts>>,
+    waiting: Mutex<Option<String>>,
+    rows: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Rotation {
+    /// The tables as they are bound now.
+    pub(crate) fn tables(&self) -> Arc<Vec<BoundTable>> {
+        lock(&self.tables).clone()
+    }
+
+    /// Joins the plan with the catalog again: partitions come and go while a run lasts.
+    pub(crate) async fn rebind(&self, session: &mut Session) -> Result<Arc<Vec<BoundTable>>, Error> {
+        let mut tx = session.begin(Mode::Read).await?;
+        let tables = Arc::new(reencrypt_planner::bind(&mut tx, &self.plan, &self.context.keys).await?);
+        tx.commit().await?;
+        *lock(&self.tables) = tables.clone();
+        Ok(tables)
+    }
+
+    /// Says why this process waits, or that it does not any more; each change is told once.
+    pub(crate) fn set_waiting(&self, reason: Option<String>) {
+        let mut waiting = lock(&self.waiting);
+        if *waiting == reason {
+            return;
+        }
+        self.context.observer.event(&match &reason {
+            Some(reason) => Event::Waiting { reason: reason.clone() },
+            None => Event::Resumed,
+        });
+        *waiting = reason;
+    }
+
+    /// Why this process waits.
+    pub(crate) fn waiting(&self) -> Option<String> {
+        lock(&self.waiting).clone()
+    }
+
+    /// Sleeps, unless a stop is asked for.
+    pub(crate) async fn sleep(&self, time: Duration) {
+        if time > Duration::ZERO {
+            tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                () = self.context.stop.requested() => {}
+            }
+        }
+    }
+
+    /// Ends the leases of processes of this machine that are no more; says whether there were any.
+    pub(crate) async fn bury_dead(&self, session: &mut Session) -> Result<bool, Error> {
+        let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+        let owners = self.store.owners(&mut tx, &self.run_id).await?;
+        let dead: Vec<_> = owners.iter().filter(|owner| self.owner.is_dead(owner)).collect();
+        for owner in &dead {
+            self.store.release_owner(&mut tx, &self.run_id, owner).await?;
+        }
+        tx.commit().await?;
+        if !dead.is_empty() {
+            let message = "took over the work of a process that was killed".to_owned();
+            self.context.observer.event(&Event::Note { message });
+        }
+        Ok(!dead.is_empty())
+    }
+
+    /// Adds rows that this process settled.
+    pub(crate) fn add_rows(&self, table: &BoundTable, rows: u64) {
+        *lock(&self.rows).entry(table.plan.name.to_string()).or_default() += rows;
+    }
+
+    /// Judges a batch before it is written: with `--on-unreadable stop` the first value that would be quarantined ends the run, otherwise the
+    /// ceiling does.
+    pub(crate) fn judge(&self, pass: u32, table: &BoundTable, batch: &Batch) -> Result<(), Error> {
+        let columns = table.plan.columns.len();
+        if self.options.on_unreadable == OnUnreadable::Stop && batch.quarantines(columns) {
+            return Err(Error::refused(
+                "unreadable_value",
+                format!(
+                    "{} has a value that would be quarantined, and --on-unreadable stop was given",
+                    table.plan.name
+                ),
+                "earlier batches stay; `reencrypt run --resume` without --on-unreadable stop quarantines it and goes on",
+            ));
+        }
+        let counts = batch.outcomes(table.cipher.slots());
+        let mut tally = lock(&self.tally);
+        for (column, plan) in table.plan.columns.iter().enumerate() {
+            let tally = tally.entry((pass, table.index, column)).or_default();
+            tally.opens_new += counts.0[column].already_new;
+            tally.opens_old += counts.0[column].rotated;
+            tally.fails += counts.0[column].quarantined;
+            let accepted = self.accepted.get(&(table.index, plan.column.clone())).copied().unwrap_or_default();
+            let fails = tally.fails.saturating_sub(accepted);
+            let shaped = tally.opens_new + tally.opens_old + tally.fails;
+            let ceiling = self.options.ceiling.of(shaped.max(table.plan.rows_estimate));
+            if fails > ceiling {
+                return Err(Error::refused(
+                    "ceiling_reached",
+                    format!(
+                        "{}.{} has {fails} values that cannot be read, more than the ceiling of {ceiling}",
+                        table.plan.name, plan.column
+                    ),
+                    "see `reencrypt quarantine list`; if they are known, `reencrypt run --resume --max-unreadable N` goes on",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A process's part from its start to its end.
+pub(crate) struct Started {
+    pub(crate) context: Arc<Context>,
+    pub(crate) store: Store,
+    pub(crate) run_id: String,
+    pub(crate) plan: Plan,
+    pub(crate) options: RunOptions,
+    pub(crate) workers: usize,
+    pub(crate) batch_rows: u32,
+    pub(crate) tables: Vec<BoundTable>,
+    pub(crate) accepted: HashMap<(usize, String), u64>,
+}
+
+impl Started {
+    /// Works until the run has ended or cannot go on here: how it ended, and the rows that this process settled, by table. Errors are returned
+    /// after the run's state says so.
+    pub(crate) async fn work(self) -> Result<(End, BTreeMap<String, u64>), Error> {
+        let (pause_sender, pause) = watch::channel(None);
+        let rotation = Arc::new(Rotation {
+            // A batch takes at most about a second of the budget, so that a stop, a pause and the lease are never far.
+            batch_rows: self.batch_rows.min(self.options.rows_per_second_max.unwrap_or(u32::MAX)).max(1),
+            pace: Pace::new(self.options.rows_per_second_max),
+            store: self.store,
+            run_id: self.run_id,
+            plan: self.plan,
+            owner: Owner::this(),
+            pause,
+            accepted: self.accepted,
+            tables: Mutex::new(Arc::new(self.tables)),
+            tally: Mutex::default(),
+            waiting: Mutex::default(),
+            rows: Mutex::default(),
+            options: self.options,
+            context: self.context,
+        });
+        failpoint!("engine::run_started");
+        let mut session = rotation.context.database.session().await?;
+        rotation.bury_dead(&mut session).await?;
+        session.close().await;
+        let watcher = tokio::spawn(watch_run(rotation.clone(), pause_sender));
+        let end = run_workers(&rotation, self.workers).await;
+        watcher.abort();
+        let end = leave(&rotation, end).await?;
+        Ok((end, lock(&rotation.rows).clone()))
+    }
+}
+
+async fn run_workers(rotation: &Arc<Rotation>, workers: usize) -> Result<End, Error> {
+    let mut set = JoinSet::new();
+    for number in 0..workers {
+        set.spawn(Worker::new(rotation.clone(), number).work());
+    }
+    let mut end = Ok(End::Stopped);
+    while let Some(result) = set.join_next().await {
+        let result = result.unwrap_or_else(|_| Err(Error::bug("a worker panicked")));
+        match (&end, result) {
+            // The first error is the one to tell; the others finish their batch and give their chunks back.
+            (Ok(_), Err(error)) => {
+                rotation.context.stop.request();
+                end = Err(error);
+            }
+            (Ok(End::Stopped), Ok(other)) => end = Ok(other),
+            _ => {}
+        }
+    }
+    end
+}
+
+/// Leaves the run: what its row says afterwards is true also for somebody who only reads that row.
+async fn leave(rotation: &Rotation, end: Result<End, Error>) -> Result<End, Error> {
+    let (state, failure) = match &end {
+        Ok(End::Stopped) => (Some(RunState::Interrupted), None),
+        Ok(End::State(_)) => (None, None),
+        Err(error) => (Some(RunState::Failed), Some(error.code().to_owned())),
+    };
+    let left = async {
+        let mut session = rotation.context.database.session().await?;
+        let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+        rotation.store.retire(&mut tx, &rotation.run_id, &rotation.owner.name(0)).await?;
+        let others = rotation.store.workers(&mut tx, &rotation.run_id).await?;
+        let alone = !others.iter().any(|other| other.silent_ms < i64::from(LEASE_MS));
+        let for_all = end.as_ref().is_err_and(|error| matches!(error.code(), "ceiling_reached" | "unreadable_value"));
+        if let Some(state) = state.filter(|_| alone || for_all) {
+            rotation
+                .store
+                .set_state(&mut tx, &rotation.run_id, &[RunState::Running], state, failure.as_deref())
+                .await?;
+        }
+        let (kind, detail) = match &end {
+            Ok(End::Stopped) => ("interrupted", String::new()),
+            Ok(End::State(state)) => ("left", state.as_str().to_owned()),
+            Err(error) => ("failed", error.code().to_owned()),
+        };
+        rotation.store.add_event(&mut tx, &rotation.run_id, &rotation.context.actor, kind, &detail).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(())
+    };
+    let left = left.await;
+    match (end, left) {
+        (Err(error), _) => Err(error),
+        // The chunks' leases run out by themselves; the run can be resumed as after a kill.
+        (Ok(end), Err(error)) => {
+            tracing::warn!(code = error.code(), "the run's row could not be updated on leaving");
+            Ok(end)
+        }
+        (end, Ok(())) => end,
+    }
+}
+
+/// Locks, also after a panic elsewhere: what is guarded here is only ever replaced whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

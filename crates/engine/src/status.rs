@@ -1,0 +1,117 @@
+//! What a run is doing. Needs no PHI key.
+use crate::{
+    Context, Error, Report, State,
+    control::existing_store,
+    summary::{Saw, timestamp},
+};
+use reencrypt_db::Mode;
+use std::time::Duration;
+
+/// Between the two looks from which the rate is told.
+const RATE_SPAN: Duration = Duration::from_millis(1_500);
+/// `--check` complains about a wait of this length.
+const LONG_WAIT_MS: i64 = 15 * 60 * 1_000;
+
+/// A worker process.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct WorkerLine {
+    /// host
+    pub host: String,
+    /// process id
+    pub pid: i64,
+    /// milliseconds since it was last heard of
+    pub silent_ms: i64,
+    /// why it waits, if it does
+    pub waiting: Option<String>,
+}
+
+/// `status`: the report of the last run and what stands around it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct StatusReport {
+    /// the shared shape
+    #[serde(flatten)]
+    pub report: Report,
+    /// 0..=1 of the current pass
+    pub progress: f64,
+    /// now
+    pub rows_per_second: Option<f64>,
+    /// of the current pass
+    pub seconds_left: Option<f64>,
+    /// batches committed in all passes
+    pub batches: u64,
+    /// who and where
+    pub workers: Vec<WorkerLine>,
+    /// newest last
+    pub events: Vec<String>,
+    /// `--check` exits 1: stalled, waiting over 15 minutes, or quarantined values that nobody accepted
+    pub troubled: bool,
+}
+
+/// The last run; an error with code `no_run` when there is none.
+pub async fn status(context: &Context) -> Result<StatusReport, Error> {
+    let mut session = context.database.session().await?;
+    let store = existing_store(context, &mut session).await?;
+    let mut looks = Vec::new();
+    let events = loop {
+        let mut tx = session.begin(Mode::Read).await?;
+        let run = match store.unfinished_run(&mut tx).await? {
+            Some(run) => Some(run),
+            None => store.last_run(&mut tx).await?,
+        };
+        let run = run.ok_or_else(|| {
+            Error::refused("no_run", "this database has seen no run", "`reencrypt plan` shows what one would do")
+        })?;
+        let events = store.events(&mut tx, &run.id, 10).await?;
+        let now_ms = store.now_ms(&mut tx).await?;
+        let saw = Saw::read(&store, &mut tx, run).await?;
+        tx.commit().await?;
+        let running = saw.state() == State::Running;
+        looks.push((now_ms, saw));
+        if !running || looks.len() == 2 {
+            break events;
+        }
+        tokio::time::sleep(RATE_SPAN).await;
+    };
+    let (now_ms, saw) = looks.last().ok_or_else(|| Error::bug("a status without a look"))?;
+    let done = rows_of_pass(saw);
+    let expected = saw.plan.tables.iter().map(|table| table.rows_estimate).sum::<u64>().max(done);
+    let walking = saw.passes.last().is_some_and(|pass| pass.finished_ms.is_none());
+    let rate = match &looks[..] {
+        [(then_ms, then), _] if walking && then.run.pass == saw.run.pass && now_ms > then_ms => {
+            Some((done - rows_of_pass(then).min(done)) as f64 * 1_000.0 / (now_ms - then_ms) as f64)
+        }
+        _ => None,
+    };
+    let report = saw.report("status")?;
+    let state = report.state;
+    let waits_long = saw.run.paused_at_ms.is_some_and(|at_ms| now_ms - at_ms > LONG_WAIT_MS);
+    Ok(StatusReport {
+        progress: if walking { done as f64 / expected.max(1) as f64 } else { 1.0 },
+        rows_per_second: rate,
+        seconds_left: rate.filter(|rate| *rate > 0.0).map(|rate| (expected - done) as f64 / rate),
+        batches: saw.totals.iter().map(|total| total.batches).sum(),
+        workers: saw
+            .workers
+            .iter()
+            .map(|worker| WorkerLine {
+                host: worker.host.clone(),
+                pid: worker.pid,
+                silent_ms: worker.silent_ms,
+                waiting: worker.waiting.clone(),
+            })
+            .collect(),
+        events: events
+            .iter()
+            .map(|event| {
+                let at = timestamp(Some(event.at_ms)).map(|at| format!("{at:.0}")).unwrap_or_default();
+                format!("{at} {} ({}) {}", event.kind, event.actor, event.detail).trim_end().to_owned()
+            })
+            .collect(),
+        troubled: state == Some(State::Stalled) || waits_long || saw.unaccepted() > 0,
+        report: Report { exit_code: 0, ..report },
+    })
+}
+
+fn rows_of_pass(saw: &Saw) -> u64 {
+    saw.totals.iter().filter(|total| total.pass == saw.run.pass).map(|total| total.rows).sum()
+}

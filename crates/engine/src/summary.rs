@@ -1,0 +1,280 @@
+//! From the store's rows to a report.
+use crate::{
+    BlindIndexReport, ColumnReport, Error, KeyReport, PassCounts, PassReport, Report, State, TableReport,
+    counts::SlotCounts, owner::Owner,
+};
+use jiff::Timestamp;
+use reencrypt_checkpoint::{Acceptance, ChunkTotal, Pass, QuarantineLine, Run, RunState, Store, Worker};
+use reencrypt_db::Transaction;
+use reencrypt_planner::{Plan, TablePlan};
+
+/// A worker that was not heard of for so long is taken for dead.
+const SILENT_MS: i64 = 15_000;
+
+/// Everything that the store says of a run, read in one transaction.
+pub(crate) struct Saw {
+    pub(crate) run: Run,
+    pub(crate) plan: Plan,
+    pub(crate) passes: Vec<Pass>,
+    pub(crate) totals: Vec<ChunkTotal>,
+    pub(crate) quarantine: Vec<QuarantineLine>,
+    pub(crate) acceptances: Vec<Acceptance>,
+    pub(crate) workers: Vec<Worker>,
+}
+
+impl Saw {
+    pub(crate) async fn read(store: &Store, tx: &mut Transaction<'_>, run: Run) -> Result<Self, Error> {
+        Ok(Self {
+            plan: parse_plan(&run)?,
+            passes: store.passes(tx, &run.id).await?,
+            totals: store.chunk_totals(tx, &run.id).await?,
+            quarantine: store.quarantine_lines(tx, &run.id).await?,
+            acceptances: store.acceptances(tx).await?,
+            workers: store.workers(tx, &run.id).await?,
+            run,
+        })
+    }
+
+    /// How many values of a line are accepted: all of them, or none once there is one more than was accepted.
+    pub(crate) fn accepted(&self, line: &QuarantineLine) -> u64 {
+        let table = self.plan.tables.get(line.table_no).map(|table| table.name.to_string()).unwrap_or_default();
+        accepted(&self.acceptances, &table, &line.column, &line.class, line.count)
+    }
+
+    /// Quarantined values that nobody accepted.
+    pub(crate) fn unaccepted(&self) -> u64 {
+        self.quarantine.iter().map(|line| line.count - self.accepted(line)).sum()
+    }
+
+    /// The processes that are alive, as far as can be seen from here.
+    pub(crate) fn living(&self) -> impl Iterator<Item = &Worker> {
+        let this = Owner::this();
+        self.workers.iter().filter(move |worker| worker.silent_ms < SILENT_MS && !this.is_dead(&worker.owner))
+    }
+
+    /// Whether a worker is alive.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.living().next().is_some()
+    }
+
+    /// The state as a person sees it.
+    pub(crate) fn state(&self) -> State {
+        match self.run.state {
+            RunState::Running if self.run.pause.is_some() => State::Paused,
+            RunState::Running if self.is_alive() => State::Running,
+            RunState::Running => State::Stalled,
+            RunState::Paused => State::Paused,
+            RunState::Interrupted => State::Interrupted,
+            RunState::AwaitingCutover => State::AwaitingCutover,
+            RunState::Finished => State::Finished,
+            RunState::Failed => State::Failed,
+            RunState::Abandoned => State::Abandoned,
+        }
+    }
+
+    /// The sums of one table over the passes that `which` takes: counts by slot, and rows.
+    pub(crate) fn sums(&self, table_no: usize, which: impl Fn(u32) -> bool) -> Result<(SlotCounts, u64), Error> {
+        let table =
+            self.plan.tables.get(table_no).ok_or_else(|| Error::bug("a chunk of a table that the plan has not"))?;
+        let slots = table.columns.len() + table.blind_indexes.len();
+        let (mut sum, mut rows) = (SlotCounts::new(slots), 0);
+        for total in self.totals.iter().filter(|total| total.table_no == table_no && which(total.pass)) {
+            sum += &SlotCounts::from_json(&total.counts, slots)?;
+            rows += total.rows;
+        }
+        Ok((sum, rows))
+    }
+
+    /// The report of the run as the store has it.
+    pub(crate) fn report(&self, command: &'static str) -> Result<Report, Error> {
+        let state = self.state();
+        let unaccepted = self.unaccepted();
+        let tables: Vec<_> =
+            self.plan.tables.iter().enumerate().map(|(no, table)| self.table(no, table)).collect::<Result<_, _>>()?;
+        Ok(Report {
+            command,
+            run_id: Some(self.run.id.clone()),
+            plan_id: Some(self.run.plan_id.clone()),
+            state: Some(state),
+            exit_code: match state {
+                State::Finished => u8::from(unaccepted > 0),
+                State::AwaitingCutover | State::Paused => 1,
+                State::Interrupted => 130,
+                State::Failed => 2,
+                _ => 0,
+            },
+            environment: self.run.environment.clone(),
+            keys: keys(&self.plan),
+            started_at: timestamp(Some(self.run.started_ms)),
+            finished_at: timestamp(self.run.finished_ms),
+            last_old_value_seen_at: timestamp(self.run.last_old_ms),
+            passes: self.passes()?,
+            tables,
+            findings: self.plan.findings.clone(),
+            estimate: None,
+            old_key_needed: None,
+            reason: self.reason(state, unaccepted),
+            next: next(state, unaccepted),
+            error: None,
+        })
+    }
+
+    fn passes(&self) -> Result<Vec<PassReport>, Error> {
+        self.passes
+            .iter()
+            .map(|pass| {
+                let (mut seen, mut rotated) = (0, 0);
+                for (no, table) in self.plan.tables.iter().enumerate() {
+                    let (sum, _) = self.sums(no, |of| of == pass.pass)?;
+                    rotated += sum.0.iter().map(|counts| counts.rotated).sum::<u64>();
+                    seen += sum.0.iter().take(table.columns.len()).map(|counts| counts.seen).sum::<u64>();
+                }
+                Ok(PassReport { pass: pass.pass, seen, rotated })
+            })
+            .collect()
+    }
+
+    fn table(&self, no: usize, table: &TablePlan) -> Result<TableReport, Error> {
+        let (first, rows) = self.sums(no, |pass| pass == 1)?;
+        let (sweeps, _) = self.sums(no, |pass| pass > 1)?;
+        let columns = table.columns.iter().zip(first.0.iter().zip(&sweeps.0)).map(|(column, (first, sweeps))| {
+            let accepted = self
+                .quarantine
+                .iter()
+                .filter(|line| line.table_no == no && line.column == column.column)
+                .map(|line| self.accepted(line))
+                .sum::<u64>();
+            ColumnReport::run(&column.column, &column.write, first, sweeps, accepted.min(first.quarantined))
+        });
+        let columns = columns.collect();
+        let at = table.columns.len();
+        let blind_indexes = table
+            .blind_indexes
+            .iter()
+            .enumerate()
+            .map(|(n, index)| BlindIndexReport {
+                column: index.column.clone(),
+                of: index.of.clone(),
+                rewritten: first.0[at + n].rotated + sweeps.0[at + n].rotated,
+                old: 0,
+                mismatched: first.0[at + n].mismatched,
+            })
+            .collect();
+        Ok(TableReport {
+            table: table.name.to_string(),
+            rows,
+            rows_per_second: None,
+            order: Some(table.order.clone()),
+            columns,
+            blind_indexes,
+        })
+    }
+
+    fn reason(&self, state: State, unaccepted: u64) -> Option<String> {
+        match state {
+            State::AwaitingCutover => {
+                let last = self.passes.last()?;
+                let seconds = (last.finished_ms? - last.started_ms) as f64 / 1_000.0;
+                let at = timestamp(self.run.last_old_ms).map(|at| format!(", the last at {at:.0}")).unwrap_or_default();
+                Some(format!(
+                    "values are still being written under the old key: the last sweep found {} in {seconds:.1} s ({}){at}",
+                    last.rotated,
+                    self.where_rotated(last.pass)
+                ))
+            }
+            State::Finished if unaccepted > 0 => {
+                Some(format!("{unaccepted} values could not be rotated; they stand as they were, quarantined"))
+            }
+            State::Paused => self.run.pause.as_ref().and_then(|pause| pause.reason.clone()).or_else(|| {
+                (self.run.state == RunState::Paused).then(|| {
+                    "the canary's rows are rotated: look at them through the application, then go on, or `reencrypt abandon`".to_owned()
+                })
+            }),
+            State::Failed => self.run.failure.clone(),
+            _ => None,
+        }
+    }
+
+    /// The columns in which a pass rotated something, with how much.
+    fn where_rotated(&self, pass: u32) -> String {
+        let mut places = Vec::new();
+        for (no, table) in self.plan.tables.iter().enumerate() {
+            let Ok((sum, _)) = self.sums(no, |of| of == pass) else { continue };
+            let names = table.columns.iter().map(|column| &column.column);
+            let names = names.chain(table.blind_indexes.iter().map(|index| &index.column));
+            places.extend(
+                names
+                    .zip(&sum.0)
+                    .filter(|(_, counts)| counts.rotated > 0)
+                    .map(|(name, counts)| format!("{}.{name} {}", table.name, counts.rotated)),
+            );
+        }
+        places.join(", ")
+    }
+}
+
+impl ColumnReport {
+    fn run(column: &str, format: &str, first: &PassCounts, sweeps: &PassCounts, accepted: u64) -> Self {
+        ColumnReport::Run {
+            column: column.to_owned(),
+            path: None,
+            format: format.to_owned(),
+            seen: first.seen,
+            rotated: first.rotated,
+            already_new: first.already_new,
+            null: first.null,
+            empty: first.empty,
+            plaintext: first.plaintext,
+            quarantined: first.quarantined,
+            vanished: first.vanished,
+            rotated_in_sweeps: sweeps.rotated,
+            accepted,
+        }
+    }
+}
+
+/// The plan that the run is bound to.
+pub(crate) fn parse_plan(run: &Run) -> Result<Plan, Error> {
+    serde_json::from_str(&run.plan).map_err(|_| reencrypt_checkpoint::Error::Unreadable { what: "plan" }.into())
+}
+
+/// Accepted values among `count`: all, or none once there are more than was accepted.
+pub(crate) fn accepted(acceptances: &[Acceptance], table: &str, column: &str, class: &str, count: u64) -> u64 {
+    let line = acceptances.iter().find(|line| line.table == table && line.column == column && line.class == class);
+    line.filter(|line| line.accepted >= count).map_or(0, |_| count)
+}
+
+/// The fingerprints of a plan.
+pub(crate) fn keys(plan: &Plan) -> Vec<KeyReport> {
+    plan.keys.iter().map(|(name, key)| KeyReport { name: name.clone(), old: key.old, new: key.new }).collect()
+}
+
+/// Milliseconds as a time.
+pub(crate) fn timestamp(ms: Option<i64>) -> Option<Timestamp> {
+    ms.and_then(|ms| Timestamp::from_millisecond(ms).ok())
+}
+
+/// How many of the encrypted values that the first pass saw stand under the new key.
+pub(crate) fn share_new(report: &Report) -> (u64, u64) {
+    let columns = report.tables.iter().flat_map(|table| &table.columns);
+    columns.fold((0, 0), |(done, all), column| match column {
+        ColumnReport::Run { rotated, already_new, quarantined, .. } => {
+            (done + rotated + already_new, all + rotated + already_new + quarantined)
+        }
+        ColumnReport::Classes { .. } => (done, all),
+    })
+}
+
+fn next(state: State, unaccepted: u64) -> Option<String> {
+    let next = match state {
+        State::Planned => "reencrypt run",
+        State::Running => "reencrypt status --watch",
+        State::Stalled | State::Interrupted | State::Failed => "reencrypt run --resume",
+        State::Paused => "reencrypt run --resume",
+        State::AwaitingCutover => "let every writer use the new key, then `reencrypt run --resume`",
+        State::Finished if unaccepted > 0 => "reencrypt quarantine list",
+        State::Finished => "reencrypt verify",
+        State::Abandoned => "reencrypt plan",
+    };
+    Some(next.to_owned())
+}

@@ -1,0 +1,466 @@
+//! The only statement that the old key is no longer needed.
+//!
+//! One snapshot, shared by all workers, read through the heap: no checkpoint, no key id and no index is trusted. Then every
+//! transaction that was open at the snapshot is waited for, and what they wrote is read too.
+use crate::{
+    BlindIndexReport, ColumnReport, Context, Error, Event, Report, TableReport, batch, pace::backoff,
+    prepare::acceptances, summary,
+};
+use reencrypt_checkpoint::Acceptance;
+use reencrypt_crypto::{Class, Classified, Expect};
+use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
+use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan, Severity, SurveyOptions};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{task::JoinSet, time::Instant};
+
+/// How long transactions that were open at the snapshot are waited for.
+const WAIT_S: u64 = 60;
+/// Values per column in the look for ciphertext that nobody listed.
+const DISCOVERY_SAMPLE: u32 = 300;
+
+/// The flags of `verify`.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// a sample never attests: `old_key_needed` is null unless it finds something old
+    pub sample_percent: Option<f64>,
+    /// empty = all
+    pub tables: Vec<String>,
+    /// default: the cores
+    pub workers: Option<usize>,
+    /// how long to wait for transactions that were open at the snapshot; default 60 s
+    pub wait_s: Option<u64>,
+}
+
+/// Counts by table and slot.
+type Counts = Vec<Vec<TableCounts>>;
+
+/// One slot's classes, and its refusals by name.
+#[derive(Debug, Clone, Default)]
+struct TableCounts {
+    classes: ClassCounts,
+    refusals: BTreeMap<&'static str, u64>,
+}
+
+/// Reads everything through the heap in one snapshot. Works with the new key alone. Writes nothing.
+pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Report, Error> {
+    let mut looker = context.database.session().await?;
+    let acceptances = acceptances(&context, &mut looker).await;
+    let (configuration, mut findings) = scope(&context, &mut looker).await?;
+
+    let mut holder = context.database.session().await?;
+    let own = [holder.pid(), looker.pid()];
+    let mut held = holder.begin(Mode::Snapshot(None)).await?;
+    let identity = context.database.identity();
+    let mut plan =
+        reencrypt_planner::draft(&mut held, identity, &configuration, &context.keys, &options.tables, false).await?;
+    if plan.has_failures() {
+        let message = plan.findings.iter().find(|finding| finding.severity == Severity::Fail);
+        let (code, message) = message.map_or(("findings", ""), |finding| (&*finding.code, &*finding.message));
+        return Err(Error::refused(code, message, "`reencrypt plan` shows all findings"));
+    }
+    let tables = Arc::new(reencrypt_planner::bind(&mut held, &plan, &context.keys).await?);
+    let snapshot = held.export_snapshot().await?;
+    // Asked right after the snapshot: whoever is open now may have begun before it.
+    let mut tx = looker.begin(Mode::Read).await?;
+    let in_flight = tx.in_flight(&own).await?;
+    tx.commit().await?;
+
+    let mut counts = empty(&tables);
+    let mut rows = vec![0; tables.len()];
+    let scanned = match options.sample_percent {
+        Some(percent) => sample(&context, &mut held, &tables, percent, &mut counts, &mut rows).await,
+        None => scan(&context, &snapshot, &tables, options.workers, &mut counts, &mut rows).await,
+    };
+    let snapshot_held = held.commit().await.is_ok();
+    scanned?;
+
+    let outlasting = if options.sample_percent.is_some() {
+        Vec::new()
+    } else {
+        let wait = Duration::from_secs(options.wait_s.unwrap_or(WAIT_S));
+        let outlasting = wait_for(&context, &mut looker, in_flight, wait).await?;
+        // What they wrote the snapshot did not see.
+        let mut late = empty(&tables);
+        scan_unseen(&context, &mut looker, &snapshot, &tables, &mut late).await?;
+        add_old(&mut counts, &late);
+        outlasting
+    };
+
+    findings.extend(unlisted(&context, &mut looker, &mut plan, &configuration).await?);
+    looker.close().await;
+    accept(&plan, &acceptances, &mut counts);
+    let statement = state(&context, &options, &plan, &counts, &findings, snapshot_held, &outlasting);
+    Ok(report(&context, plan, findings, counts, rows, statement, snapshot.taken_at_ms))
+}
+
+/// What is to be verified: the configuration's tables, else what discovery finds.
+async fn scope(context: &Context, session: &mut Session) -> Result<(Configuration, Vec<Finding>), Error> {
+    if !context.configuration.tables.is_empty() {
+        return Ok((context.configuration.clone(), Vec::new()));
+    }
+    let Discovery { tables, findings } =
+        reencrypt_planner::discover(session, &context.keys, &context.pool, DISCOVERY_SAMPLE).await?;
+    if tables.is_empty() {
+        return Err(Error::refused(
+            "nothing_found",
+            "no column of this database holds values that open under the given keys",
+            "check the key, or name tables and columns in reencrypt.toml",
+        ));
+    }
+    Ok((Configuration { tables, ..context.configuration.clone() }, findings))
+}
+
+fn empty(tables: &[BoundTable]) -> Counts {
+    tables.iter().map(|table| vec![TableCounts::default(); table.cipher.slots()]).collect()
+}
+
+/// One part of one leaf for one worker.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    table: usize,
+    leaf: usize,
+    part: u32,
+}
+
+/// Reads every leaf in parts, on sessions that share the snapshot.
+async fn scan(
+    context: &Arc<Context>,
+    snapshot: &Snapshot,
+    tables: &Arc<Vec<BoundTable>>,
+    workers: Option<usize>,
+    counts: &mut Counts,
+    rows: &mut [u64],
+) -> Result<(), Error> {
+    let workers = workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let parts = workers as u32;
+    let mut queue = Vec::new();
+    for (table, bound) in tables.iter().enumerate() {
+        for leaf in 0..bound.leaves.len() {
+            queue.extend((0..parts).map(|part| Part { table, leaf, part }));
+        }
+    }
+    let queue = Arc::new(std::sync::Mutex::new(queue.into_iter()));
+    let mut set = JoinSet::new();
+    for _ in 0..workers {
+        let (context, snapshot, tables, queue) = (context.clone(), snapshot.clone(), tables.clone(), queue.clone());
+        set.spawn(async move {
+            let mut counts = empty(&tables);
+            let mut rows = vec![0; tables.len()];
+            let mut session = context.database.session().await?;
+            let mut tx = session.begin(Mode::Snapshot(Some(&snapshot))).await?;
+            loop {
+                let next = crate::rotation::lock(&queue).next();
+                let Some(Part { table, leaf, part }) = next else { break };
+                let bound = &tables[table];
+                let mut scan = tx.heap_scan(&bound.leaves[leaf], part, parts).await?;
+                rows[table] += drain(&context, &mut tx, bound, leaf, &mut scan, &mut counts[table]).await?;
+            }
+            tx.commit().await?;
+            session.close().await;
+            Ok::<_, Error>((counts, rows))
+        });
+    }
+    while let Some(result) = set.join_next().await {
+        let (more, more_rows) = result.map_err(|_| Error::bug("a verifying worker panicked"))??;
+        for (table, slots) in more.into_iter().enumerate() {
+            for (slot, more) in slots.into_iter().enumerate() {
+                counts[table][slot].add(&more);
+            }
+        }
+        rows.iter_mut().zip(more_rows).for_each(|(sum, more)| *sum += more);
+    }
+    Ok(())
+}
+
+/// Reads a scan to its end and counts what stands there.
+async fn drain(
+    context: &Context,
+    tx: &mut Transaction<'_>,
+    table: &BoundTable,
+    leaf: usize,
+    scan: &mut HeapScan,
+    counts: &mut [TableCounts],
+) -> Result<u64, Error> {
+    let mut sum = 0;
+    while let Some(rows) = tx.next_rows(scan, &table.leaves[leaf]).await? {
+        let len = rows.len();
+        let classified = batch::classify(&context.pool, &table.cipher, rows, Expect::New).await?;
+        count(&classified, len, counts);
+        sum += len as u64;
+        context.observer.event(&Event::Verified { table: table.plan.name.clone(), rows: len as u64 });
+        if context.stop.is_requested() {
+            return Err(Error::refused(
+                "interrupted",
+                "stopped by a signal; nothing can be said",
+                "`reencrypt verify` starts anew",
+            ));
+        }
+    }
+    Ok(sum)
+}
+
+fn count(classified: &Classified, rows: usize, counts: &mut [TableCounts]) {
+    for row in 0..rows {
+        for (slot, counts) in counts.iter_mut().enumerate() {
+            let class = classified.class(row, slot);
+            counts.classes.seen += 1;
+            *match class {
+                Class::Null => &mut counts.classes.null,
+                Class::Empty => &mut counts.classes.empty,
+                Class::Old => &mut counts.classes.old,
+                Class::New => &mut counts.classes.new,
+                Class::Plaintext => &mut counts.classes.plaintext,
+                Class::Unreadable(_) => &mut counts.classes.unreadable,
+                Class::Mismatched => &mut counts.classes.mismatched,
+            } += 1;
+            if let Class::Unreadable(refusal) = class {
+                *counts.refusals.entry(refusal.as_str()).or_default() += 1;
+            }
+        }
+    }
+}
+
+impl TableCounts {
+    fn add(&mut self, other: &TableCounts) {
+        self.classes += other.classes;
+        for (refusal, count) in &other.refusals {
+            *self.refusals.entry(refusal).or_default() += count;
+        }
+    }
+}
+
+/// `--sample`: about so many percent of each table.
+async fn sample(
+    context: &Context,
+    tx: &mut Transaction<'_>,
+    tables: &[BoundTable],
+    percent: f64,
+    counts: &mut Counts,
+    rows: &mut [u64],
+) -> Result<(), Error> {
+    for (at, table) in tables.iter().enumerate() {
+        for (leaf, selection) in table.table.leaves.iter().zip(&table.leaves) {
+            let wanted = (leaf.rows_estimate as f64 * percent / 100.0).ceil().clamp(1.0, 10_000_000.0) as u32;
+            let sampled = tx.sample(selection, wanted, 1).await?;
+            let len = sampled.len();
+            let classified = batch::classify(&context.pool, &table.cipher, sampled, Expect::New).await?;
+            count(&classified, len, &mut counts[at]);
+            rows[at] += len as u64;
+        }
+    }
+    Ok(())
+}
+
+/// Waits, bounded, for the transactions that were open at the snapshot; returns those that outlast it.
+async fn wait_for(
+    context: &Context,
+    session: &mut Session,
+    mut in_flight: Vec<InFlight>,
+    wait: Duration,
+) -> Result<Vec<InFlight>, Error> {
+    let begin = Instant::now();
+    let mut tries = 0;
+    while !in_flight.is_empty() {
+        let mut tx = session.begin(Mode::Read).await?;
+        in_flight = tx.still_in_flight(&in_flight).await?;
+        tx.commit().await?;
+        if in_flight.is_empty() || begin.elapsed() >= wait || context.stop.is_requested() {
+            break;
+        }
+        if tries == 0 {
+            let reason = format!("{} transactions that were open at the snapshot", in_flight.len());
+            context.observer.event(&Event::Waiting { reason });
+        }
+        tokio::time::sleep(backoff(tries)).await;
+        tries += 1;
+    }
+    if tries > 0 {
+        context.observer.event(&Event::Resumed);
+    }
+    Ok(in_flight)
+}
+
+/// Reads the rows whose writer the snapshot does not see.
+async fn scan_unseen(
+    context: &Context,
+    session: &mut Session,
+    snapshot: &Snapshot,
+    tables: &[BoundTable],
+    counts: &mut Counts,
+) -> Result<(), Error> {
+    let mut tx = session.begin(Mode::Snapshot(None)).await?;
+    for (at, table) in tables.iter().enumerate() {
+        for (leaf, selection) in table.leaves.iter().enumerate() {
+            let mut scan = tx.unseen_scan(selection, snapshot, 0, 1).await?;
+            drain(context, &mut tx, table, leaf, &mut scan, &mut counts[at]).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Of what was written while the scan went on, only what needs a person counts: old values, and values that cannot be read.
+fn add_old(counts: &mut Counts, late: &Counts) {
+    for (sum, late) in counts.iter_mut().flatten().zip(late.iter().flatten()) {
+        sum.classes.old += late.classes.old;
+        sum.classes.seen += late.classes.old;
+    }
+}
+
+/// Ciphertext in columns that nobody listed.
+async fn unlisted(
+    context: &Context,
+    session: &mut Session,
+    plan: &mut Plan,
+    configuration: &Configuration,
+) -> Result<Vec<Finding>, Error> {
+    let options = SurveyOptions { sample: DISCOVERY_SAMPLE, ..SurveyOptions::default() };
+    let accepted = |_: &reencrypt_db::TableName, _: &str| 0;
+    let before = plan.findings.len();
+    reencrypt_planner::survey(session, plan, configuration, &context.keys, &context.pool, options, &accepted).await?;
+    tracing::debug!(findings = plan.findings.len() - before, "looked for ciphertext that nobody listed");
+    let is_unlisted = |finding: &&Finding| finding.code == "unlisted_ciphertext";
+    Ok(plan.findings.iter().filter(is_unlisted).cloned().collect())
+}
+
+/// Accepted residue is a part of the unreadable values.
+fn accept(plan: &Plan, acceptances: &[Acceptance], counts: &mut Counts) {
+    for (table, slots) in plan.tables.iter().zip(counts) {
+        for (column, counts) in table.columns.iter().zip(slots) {
+            let name = table.name.to_string();
+            let accepted = counts.refusals.iter();
+            counts.classes.accepted = accepted
+                .map(|(class, count)| summary::accepted(acceptances, &name, &column.column, class, *count))
+                .sum();
+        }
+    }
+}
+
+/// What can be said.
+struct Statement {
+    old_key_needed: Option<bool>,
+    reason: String,
+    holds: bool,
+}
+
+fn state(
+    context: &Context,
+    options: &VerifyOptions,
+    plan: &Plan,
+    counts: &Counts,
+    findings: &[Finding],
+    snapshot_held: bool,
+    outlasting: &[InFlight],
+) -> Statement {
+    let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
+    let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
+    let unlisted =
+        findings.iter().find(|finding| finding.severity == Severity::Fail && finding.code == "unlisted_ciphertext");
+    let old_keys_known = context.keys.values().all(|pair| pair.old.is_some());
+    let mismatched: u64 = plan
+        .tables
+        .iter()
+        .zip(counts)
+        .flat_map(|(table, slots)| slots[table.columns.len()..].iter())
+        .map(|counts| counts.classes.mismatched)
+        .sum();
+    let cannot_say = |reason: String| Statement { old_key_needed: None, reason, holds: false };
+    if old > 0 {
+        let reason = format!("{old} values or hashes stand under the old key");
+        return Statement { old_key_needed: Some(true), reason, holds: false };
+    }
+    if let Some(finding) = unlisted {
+        return Statement { old_key_needed: Some(true), reason: finding.message.clone(), holds: false };
+    }
+    if options.sample_percent.is_some() {
+        return cannot_say("a sample never attests; `reencrypt verify` reads everything".to_owned());
+    }
+    if !snapshot_held {
+        return cannot_say("the snapshot was lost while it was read".to_owned());
+    }
+    if !outlasting.is_empty() {
+        let prepared = outlasting.iter().filter(|transaction| transaction.prepared).count();
+        return cannot_say(format!(
+            "{} transactions that were open at the snapshot are still open ({prepared} of them prepared); what they write was not read",
+            outlasting.len()
+        ));
+    }
+    if unreadable > 0 && !old_keys_known {
+        return cannot_say(format!("{unreadable} values open under no key that was given, and the old key was not"));
+    }
+    if mismatched > 0 && !old_keys_known {
+        return cannot_say(format!(
+            "{mismatched} hashes do not fit their fields, and the old key was not given to try them"
+        ));
+    }
+    let mut reason = "nothing that was read opens under the old key".to_owned();
+    if unreadable > 0 {
+        reason = format!("{reason}; {unreadable} values open under neither key");
+    }
+    if mismatched > 0 {
+        reason = format!("{reason}; {mismatched} hashes are neither key's value of their fields");
+    }
+    Statement { old_key_needed: Some(false), reason, holds: unreadable == 0 && mismatched == 0 }
+}
+
+fn report(
+    context: &Context,
+    plan: Plan,
+    findings: Vec<Finding>,
+    counts: Counts,
+    rows: Vec<u64>,
+    statement: Statement,
+    taken_at_ms: i64,
+) -> Report {
+    let tables = plan.tables.iter().zip(counts).zip(rows).map(|((table, slots), rows)| {
+        let columns = table.columns.iter().zip(&slots).map(|(column, counts)| ColumnReport::Classes {
+            column: column.column.clone(),
+            path: None,
+            format: column.write.clone(),
+            kind: column.kind,
+            counts: counts.classes,
+        });
+        let blind_indexes = table.blind_indexes.iter().zip(&slots[table.columns.len()..]);
+        TableReport {
+            table: table.name.to_string(),
+            rows,
+            rows_per_second: None,
+            order: None,
+            columns: columns.collect(),
+            blind_indexes: blind_indexes
+                .map(|(index, counts)| BlindIndexReport {
+                    column: index.column.clone(),
+                    of: index.of.clone(),
+                    rewritten: 0,
+                    old: counts.classes.old,
+                    mismatched: counts.classes.mismatched,
+                })
+                .collect(),
+        }
+    });
+    let scope = format!(
+        "as of the snapshot of {} and within the configured columns of this database; replicas that lag, backups, exports and \
+         processes that still write with the old key are not covered",
+        summary::timestamp(Some(taken_at_ms)).map(|at| format!("{at:.0}")).unwrap_or_default()
+    );
+    Report {
+        command: "verify",
+        run_id: None,
+        plan_id: None,
+        state: None,
+        exit_code: u8::from(!statement.holds),
+        environment: context.configuration.environment.name.clone().unwrap_or_else(|| plan.environment.clone()),
+        keys: summary::keys(&plan),
+        started_at: None,
+        finished_at: summary::timestamp(Some(taken_at_ms)),
+        last_old_value_seen_at: None,
+        passes: Vec::new(),
+        tables: tables.collect(),
+        findings,
+        estimate: None,
+        old_key_needed: Some(statement.old_key_needed),
+        reason: Some(format!("{}, {scope}", statement.reason)),
+        next: None,
+        error: None,
+    }
+}

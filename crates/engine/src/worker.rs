@@ -1,0 +1,227 @@
+//! One worker: claims a chunk, walks it, claims the next, and takes the run from pass to pass when nothing is left.
+use crate::{
+    Error,
+    failpoint::failpoint,
+    pace::backoff,
+    pass,
+    rotation::{LEASE_MS, Rotation},
+    walk::{ChunkEnd, ChunkWalk},
+};
+use reencrypt_checkpoint::{Chunk, Claim, Run, RunState};
+use reencrypt_db::{Limits, Mode, Session, Verdict};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How long a worker tries again without any success before it gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a worker without work looks for some.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// How a worker's work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was asked to stop.
+    Stopped,
+    /// The run is over, or waits for a person.
+    State(RunState),
+}
+
+/// What one step of a worker came to.
+enum Step {
+    Worked,
+    Nothing(&'static str),
+    Ended(RunState),
+}
+
+/// A worker with its two connections: it reads ahead on one while it writes on the other.
+pub(crate) struct Worker {
+    rotation: Arc<Rotation>,
+    name: String,
+    reader: Option<Session>,
+    writer: Option<Session>,
+    /// The chunk in hand, by id and fence; kept over an error, so that it goes on and does not wait for its own lease to end.
+    held: Option<(i64, i64)>,
+}
+
+impl Worker {
+    pub(crate) fn new(rotation: Arc<Rotation>, number: usize) -> Self {
+        let name = rotation.owner.name(number);
+        Self { rotation, name, reader: None, writer: None, held: None }
+    }
+
+    /// Works until the run ends or the process is asked to stop. The one place that decides on another try.
+    pub(crate) async fn work(mut self) -> Result<End, Error> {
+        let mut tries = 0;
+        let mut success = Instant::now();
+        loop {
+            if self.rotation.context.stop.is_requested() {
+                return Ok(End::Stopped);
+            }
+            if self.wait_while_paused().await {
+                success = Instant::now();
+                continue;
+            }
+            match self.step().await {
+                Ok(Step::Worked) => {
+                    (tries, success) = (0, Instant::now());
+                    self.rotation.set_waiting(None);
+                }
+                Ok(Step::Nothing(why)) => {
+                    (tries, success) = (0, Instant::now());
+                    self.rotation.set_waiting(Some(why.to_owned()));
+                    self.rotation.sleep(IDLE).await;
+                }
+                Ok(Step::Ended(state)) => return Ok(End::State(state)),
+                Err(error) => {
+                    let verdict = error.verdict();
+                    if verdict == Verdict::Fatal || success.elapsed() > PATIENCE {
+                        return Err(error);
+                    }
+                    if verdict == Verdict::Reconnect {
+                        (self.reader, self.writer) = (None, None);
+                    }
+                    let what = if verdict == Verdict::Reconnect { "reconnecting" } else { "trying again" };
+                    self.rotation.set_waiting(Some(format!("{what}: {error}")));
+                    self.rotation.sleep(backoff(tries)).await;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// Waits while a pause is asked for; says whether it did.
+    async fn wait_while_paused(&self) -> bool {
+        let mut pause = self.rotation.pause.clone();
+        let Some(asked) = pause.borrow_and_update().clone() else { return false };
+        let reason = asked.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        self.rotation.set_waiting(Some(format!("paused{reason}")));
+        tokio::select! {
+            _ = pause.wait_for(Option::is_none) => {}
+            () = self.rotation.context.stop.requested() => {}
+        }
+        self.rotation.set_waiting(None);
+        true
+    }
+
+    async fn step(&mut self) -> Result<Step, Error> {
+        let rotation = self.rotation.clone();
+        let Worker { reader, writer, name, held, .. } = self;
+        let reader = connected(reader, &rotation).await?;
+        let writer = connected(writer, &rotation).await?;
+
+        if let Some((id, fence)) = *held {
+            // After an error: the row's lock waits for a transaction of our own that may still be committing.
+            let mut tx = writer.begin(Mode::Write(Limits::default())).await?;
+            let chunk = rotation.store.reload_chunk(&mut tx, id).await?;
+            tx.commit().await?;
+            match chunk.filter(|chunk| chunk.fence == fence && chunk.owner.as_deref() == Some(&*name) && !chunk.done) {
+                Some(chunk) => walk(&rotation, reader, writer, chunk).await?,
+                None => tracing::info!("a chunk was taken over by another worker"),
+            }
+            *held = None;
+            return Ok(Step::Worked);
+        }
+
+        let mut tx = reader.begin(Mode::Read).await?;
+        let run =
+            rotation.store.run(&mut tx, &rotation.run_id).await?.ok_or_else(|| Error::bug("the run's row is gone"))?;
+        if run.state != RunState::Running {
+            return Ok(Step::Ended(run.state));
+        }
+        let passes = rotation.store.passes(&mut tx, &rotation.run_id).await?;
+        let walking = passes.last().is_some_and(|pass| pass.pass == run.pass && pass.finished_ms.is_none());
+        tx.commit().await?;
+        if !walking {
+            pass::enter(&rotation, reader, writer, run.pass).await?;
+            return Ok(Step::Worked);
+        }
+        if let Some(chunk) = claim(&rotation, reader, writer, &run, name).await? {
+            *held = Some((chunk.id, chunk.fence));
+            failpoint!("engine::chunk_claimed");
+            walk(&rotation, reader, writer, chunk).await?;
+            *held = None;
+            return Ok(Step::Worked);
+        }
+        if rotation.bury_dead(writer).await? {
+            return Ok(Step::Worked);
+        }
+        match pass::end_if_done(&rotation, writer, &run).await? {
+            pass::Left::Nothing => Ok(Step::Worked),
+            pass::Left::Others => Ok(Step::Nothing("other workers finish their chunks")),
+        }
+    }
+}
+
+async fn walk(rotation: &Rotation, reader: &mut Session, writer: &mut Session, chunk: Chunk) -> Result<(), Error> {
+    if ChunkWalk::new(rotation, reader, writer, chunk).await?.walk().await? == ChunkEnd::LeaseLost {
+        tracing::info!("a chunk was taken over by another worker");
+    }
+    Ok(())
+}
+
+/// The session, opened where there is none or it can no longer be used.
+async fn connected<'s>(session: &'s mut Option<Session>, rotation: &Rotation) -> Result<&'s mut Session, Error> {
+    if session.as_ref().is_none_or(|session| !session.is_usable()) {
+        *session = Some(rotation.context.database.session().await?);
+    }
+    session.as_mut().ok_or_else(|| Error::bug("a session that was just opened is gone"))
+}
+
+/// The next chunk: one that is free, else one cut off the first leaf that has rows left.
+async fn claim(
+    rotation: &Rotation,
+    reader: &mut Session,
+    writer: &mut Session,
+    run: &Run,
+    owner: &str,
+) -> Result<Option<Chunk>, Error> {
+    let claim = Claim { run_id: &run.id, pass: run.pass, owner, lease_ms: LEASE_MS };
+    let mut tx = writer.begin(Mode::Write(Limits::default())).await?;
+    let chunk = rotation.store.claim_chunk(&mut tx, claim).await?;
+    tx.commit().await?;
+    if chunk.is_some() {
+        return Ok(chunk);
+    }
+    let mut tx = reader.begin(Mode::Read).await?;
+    let walks = rotation.store.uncarved_walks(&mut tx, &run.id, run.pass).await?;
+    tx.commit().await?;
+    let tables = rotation.tables();
+    for walk in &walks {
+        // A canary takes one chunk of each table.
+        if rotation.options.canary.is_some() && walks_begun(&walks, walk.table_no) {
+            continue;
+        }
+        let Some(table) = tables.get(walk.table_no) else {
+            return Err(Error::bug("a walk of a table that the plan has not"));
+        };
+        let rows = match rotation.options.canary {
+            Some(rows) => rows,
+            None => reencrypt_planner::chunk_rows(table.plan.rows_estimate, rotation.batch_rows),
+        };
+        let mut tx = reader.begin(Mode::Read).await?;
+        let end = match crate::walk::leaf(table, &walk.leaf) {
+            Some(selection) => tx.key_after(selection, walk.frontier.as_ref(), &walk.upto, rows).await?,
+            // A partition that is gone has no rows.
+            None => None,
+        };
+        tx.commit().await?;
+        let mut tx = writer.begin(Mode::Write(Limits::default())).await?;
+        if !rotation.store.move_frontier(&mut tx, &run.id, run.pass, walk, end.as_ref()).await? {
+            // Another worker cut this chunk; the caller looks again.
+            tx.rollback().await?;
+            return Box::pin(self::claim(rotation, reader, writer, run, owner)).await;
+        }
+        let Some(end) = end else {
+            tx.commit().await?;
+            continue;
+        };
+        let chunk = rotation.store.add_chunk(&mut tx, claim, walk, &end).await?;
+        tx.commit().await?;
+        return Ok(Some(chunk));
+    }
+    Ok(None)
+}
+
+fn walks_begun(walks: &[reencrypt_checkpoint::Walk], table_no: usize) -> bool {
+    walks.iter().any(|walk| walk.table_no == table_no && walk.chunks > 0)
+}

@@ -1,0 +1,70 @@
+//! Ciphertext and keyed hashes in columns that the configuration does not name.
+//!
+//! They are `warn`, not `fail`: a configuration has no way to leave a column out on purpose, and an application may keep values of its own under
+//! the same key (a session cookie, a cache). But no rotation is complete with them, and `verify` says so again.
+use super::SurveyOptions;
+use crate::{
+    Configuration, Error, Finding, Keyring,
+    discovery::{TableScan, scan},
+    nearest::shown,
+    resolution::candidates,
+};
+use reencrypt_crypto::Pool;
+use reencrypt_db::{Session, TableName};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Looks at every column that is not configured.
+pub(super) async fn findings(
+    session: &mut Session,
+    configuration: &Configuration,
+    keys: &Keyring,
+    pool: &Arc<Pool>,
+    options: SurveyOptions,
+) -> Result<Vec<Finding>, Error> {
+    let (scans, names) = scan(session, keys, pool, options.sample).await?;
+    let listed = listed(configuration, &names);
+    Ok(scans.iter().flat_map(|scan| table_findings(scan, &listed)).collect())
+}
+
+/// The columns that the configuration names, as the catalog names them.
+fn listed(configuration: &Configuration, names: &[TableName]) -> BTreeSet<(TableName, String)> {
+    let mut listed = BTreeSet::new();
+    for table in &configuration.tables {
+        for name in candidates(names, &table.name) {
+            let columns = table.columns.iter().map(|column| &column.column);
+            let hashes = table.blind_indexes.iter().map(|index| &index.column);
+            listed.extend(columns.chain(hashes).map(|column| (name.clone(), column.clone())));
+        }
+    }
+    listed
+}
+
+fn table_findings(scan: &TableScan, listed: &BTreeSet<(TableName, String)>) -> Vec<Finding> {
+    let is_listed = |column: &str| listed.contains(&(scan.table.clone(), column.to_owned()));
+    let mut findings: Vec<Finding> = scan.unread().into_iter().collect();
+    for found in scan.found.iter().filter(|found| !is_listed(&found.column)) {
+        let under = match (found.opens_old, found.opens_new) {
+            (0, new) => format!("{new} under the new key"),
+            (old, 0) => format!("{old} under the old key"),
+            (old, new) => format!("{old} under the old key and {new} under the new"),
+        };
+        let message = format!(
+            "the configuration does not name this column, and of its sampled values {under} open as {}: name it under [table.columns], or \
+             they keep the old key needed",
+            shown(&found.read[0])
+        );
+        findings.push(Finding::warn("unlisted_ciphertext", message).on(&scan.table).at(&found.column));
+    }
+    findings.extend(
+        scan.unopened().into_iter().filter(|finding| finding.column.as_deref().is_none_or(|column| !is_listed(column))),
+    );
+    for index in scan.explained.iter().filter(|index| !is_listed(&index.column)) {
+        let message = format!(
+            "the configuration does not name this column, and it holds keyed hashes of {}: declare it as [[table.blind_index]], or every \
+             search by it fails after the rotation",
+            shown(&index.of)
+        );
+        findings.push(Finding::warn("unlisted_blind_index", message).on(&scan.table).at(&index.column));
+    }
+    findings
+}
