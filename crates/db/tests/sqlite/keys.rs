@@ -17,7 +17,7 @@ const CASES: &[Case] = &[
     Case {
         name: "INTEGER PRIMARY KEY, negative ones too",
         create: "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)",
-        insert: "INSERT INTO t SELECT (n - 30) * 1000000007 * 4000000007, 'v' || n FROM s",
+        insert: "INSERT INTO t SELECT (n - 30) * 300000007000000, 'v' || n FROM s",
         key: &["id"],
         order: "id",
     },

@@ -55,8 +55,9 @@ async fn a_store_of_another_version_is_refused() {
 async fn a_migration_that_fails_leaves_nothing() {
     let mut place = Playground::new("CREATE TABLE t (x)").await;
     let mut session = place.session().await;
-    let error = session.migrate(&migrator(&[RUNS, "CREATE TABLE reencrypt_x (a); SELECT nothing FROM nowhere"])).await;
-    assert_eq!(error.expect_err("no such table").code(), "schema_changed");
+    let error = session.migrate(&migrator(&[RUNS, "CREATE TABLE reencrypt_x (a); SELECT x FROM nowhere"])).await;
+    let error = error.expect_err("no such table");
+    assert_eq!(error.code(), "schema_changed", "{error:?}");
     assert_eq!(place.column("SELECT name FROM sqlite_schema").await, ["t"]);
     session.migrate(&migrator(&[RUNS])).await.expect("migrated");
 }
