@@ -5,13 +5,17 @@ use super::{
     rows::length,
     wire::Parameters,
 };
-use crate::{Condition, ConnectOptions, Error, Identity, Mode, Result, TlsMode, url::Host, url::Server};
+use crate::{
+    Condition, ConnectOptions, Error, Identity, Mode, Result, TlsMode,
+    identifier::shown,
+    url::{Host, Server},
+};
 use futures_util::TryStreamExt;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Either, Executor,
     postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode},
 };
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, path::Path, time::Duration};
 
 /// The oldest server whose catalog and heap scans the statements are written for.
 const VERSION_MIN: u32 = 140_000;
@@ -60,28 +64,18 @@ impl Connection {
     /// Connects and says which database it is.
     pub(crate) async fn open(options: &ConnectOptions) -> Result<(Self, Identity, TlsMode)> {
         let server = options.url.server().ok_or(crate::UrlError::Scheme)?;
-        let tls = server.tls(options.tls);
-        let address = server.address();
-        let limit = server.connect_timeout.unwrap_or(options.connect_timeout);
-        if server.channel_binding && tls != TlsMode::VerifyFull {
-            let reason = "channel_binding=require needs sslmode=verify-full here".to_owned();
-            return Err(Error::Tls { address, reason });
-        }
-        refuse_environment(|name| std::env::var_os(name).is_some(), server, tls)?;
-        let driver = driver_options(options, server, tls);
-        let link = match tokio::time::timeout(limit, driver.connect()).await {
-            Ok(Ok(link)) => link,
-            Ok(Err(error)) => return Err(failure::connecting(&address, &server.user, &server.database, error)),
-            Err(_) => {
-                let reason = format!("no answer within {} ms", limit.as_millis());
-                return Err(Error::Unreachable { address, reason });
-            }
+        let ca = options.ca.as_deref().or(server.ca.as_deref());
+        let tls = match server.tls(options.tls) {
+            // As with libpq, an authority that was named is meant to be used.
+            TlsMode::Require if ca.is_some() => TlsMode::VerifyCa,
+            mode => mode,
         };
+        refuse_environment(|name| std::env::var_os(name).is_some(), server, tls)?;
+        check_tls(server, tls, ca)?;
+        let limit = server.connect_timeout.unwrap_or(options.connect_timeout);
+        let link = connect(server, driver_options(options, server, tls, ca), limit).await?;
         let version = link.server_version_num().unwrap_or(0);
-        if version < VERSION_MIN {
-            let version = format!("{}.{}", version / 10_000, version % 10_000);
-            return Err(Error::TooOld { version, minimum: "14" });
-        }
+        refuse_old(version)?;
         let mut connection = Self {
             link: Some(link),
             state: State::Idle,
@@ -92,8 +86,7 @@ impl Connection {
             batch_rows_max: u32::MAX,
         };
         let system = connection.greet().await?;
-        let identity = Identity { address, database: server.database.clone(), system };
-        Ok((connection, identity, tls))
+        Ok((connection, Identity { address: server.address(), database: server.database.clone(), system }, tls))
     }
 
     pub(crate) fn pid(&self) -> i64 {
@@ -271,6 +264,41 @@ async fn collect(
     Ok(outcome)
 }
 
+async fn connect(server: &Server, driver: PgConnectOptions, limit: Duration) -> Result<PgConnection> {
+    match tokio::time::timeout(limit, driver.connect()).await {
+        Ok(Ok(link)) => Ok(link),
+        Ok(Err(error)) => Err(failure::connecting(&server.address(), &server.user, &server.database, error)),
+        Err(_) => {
+            let reason = format!("no answer within {} ms", limit.as_millis());
+            Err(Error::Unreachable { address: server.address(), reason })
+        }
+    }
+}
+
+fn refuse_old(version: u32) -> Result<()> {
+    if version >= VERSION_MIN {
+        return Ok(());
+    }
+    Err(Error::TooOld { version: format!("{}.{}", version / 10_000, version % 10_000), minimum: "14" })
+}
+
+/// What can be said about TLS before connecting.
+fn check_tls(server: &Server, tls: TlsMode, ca: Option<&Path>) -> Result<()> {
+    let refused = |reason| Err(Error::Tls { address: server.address(), reason });
+    if server.channel_binding && tls != TlsMode::VerifyFull {
+        return refused("channel_binding=require needs sslmode=verify-full here".to_owned());
+    }
+    if tls == TlsMode::Disable {
+        return Ok(());
+    }
+    for path in [ca, server.client_certificate.as_deref(), server.client_key.as_deref()].into_iter().flatten() {
+        if let Err(error) = std::fs::File::open(path) {
+            return refused(format!("{}: {error}", shown(&path.display().to_string())));
+        }
+    }
+    Ok(())
+}
+
 /// The driver reads some variables that cannot be overridden by saying otherwise.
 fn refuse_environment(is_set: impl Fn(&str) -> bool, server: &Server, tls: TlsMode) -> Result<()> {
     if is_set("PGOPTIONS") {
@@ -287,12 +315,9 @@ fn refuse_environment(is_set: impl Fn(&str) -> bool, server: &Server, tls: TlsMo
 }
 
 /// Everything is said, so that no environment variable and no password file decides.
-fn driver_options(options: &ConnectOptions, server: &Server, tls: TlsMode) -> PgConnectOptions {
-    let ca = options.ca.as_ref().or(server.ca.as_ref());
+fn driver_options(options: &ConnectOptions, server: &Server, tls: TlsMode, ca: Option<&Path>) -> PgConnectOptions {
     let mode = match tls {
         TlsMode::Disable => PgSslMode::Disable,
-        // As with libpq, an authority that was named is meant to be used.
-        TlsMode::Require if ca.is_some() => PgSslMode::VerifyCa,
         TlsMode::Require => PgSslMode::Require,
         TlsMode::VerifyCa => PgSslMode::VerifyCa,
         TlsMode::VerifyFull => PgSslMode::VerifyFull,
@@ -335,6 +360,28 @@ fn snapshot_lost(error: Error) -> Error {
 mod tests {
     use super::*;
     use crate::DatabaseUrl;
+
+    #[test]
+    fn servers_before_14_are_refused_by_their_version() {
+        assert!(refuse_old(140_000).is_ok() && refuse_old(180_001).is_ok());
+        let error = refuse_old(130_021).expect_err("too old");
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            ("server_too_old", "server version 13.21 is too old: 14 or later is needed")
+        );
+    }
+
+    #[test]
+    fn a_named_file_that_cannot_be_read_is_told_before_connecting() {
+        let url = DatabaseUrl::parse("postgres://app@db.example/x").expect("a URL");
+        let server = url.server().expect("a server");
+        let missing = Some(Path::new("/no/such/ca.pem"));
+        assert_eq!(check_tls(server, TlsMode::VerifyFull, missing).expect_err("no file").code(), "database_tls");
+        assert!(
+            check_tls(server, TlsMode::Disable, missing).is_ok()
+                && check_tls(server, TlsMode::VerifyFull, None).is_ok()
+        );
+    }
 
     #[test]
     fn variables_that_would_change_the_connection_are_refused() {

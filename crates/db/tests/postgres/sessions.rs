@@ -12,8 +12,8 @@ async fn the_identity_is_that_of_cluster_and_database() {
     let database = playground.database(None).await;
     let identity = database.identity().clone();
     let expected = "SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid FROM pg_database WHERE datname = current_database()";
-    assert_eq!(playground.texts(expected).await, [identity.system.clone()]);
-    assert_eq!(playground.texts("SELECT current_database()::text").await, [identity.database.clone()]);
+    assert_eq!(playground.texts(expected).await, [identity.system.as_str()]);
+    assert_eq!(playground.texts("SELECT current_database()::text").await, [identity.database.as_str()]);
     assert_eq!(database.tls(), TlsMode::Disable);
     let role = playground.role("plain").await;
     assert_eq!(playground.database(Some(&role)).await.identity(), &identity);
@@ -99,7 +99,6 @@ async fn an_idle_transaction_is_ended_by_the_server_and_the_session_knows() {
     tokio::time::sleep(Duration::from_millis(400)).await;
     let error = transaction.execute("SELECT 1", &[]).await.expect_err("ended");
     assert_eq!(error.verdict(), Verdict::Reconnect, "{error}");
-    drop(transaction);
     assert!(!session.is_usable());
     assert_eq!(session.begin(Mode::Read).await.err().expect("closed").verdict(), Verdict::Reconnect);
 }
@@ -117,7 +116,6 @@ async fn past_the_deadline_the_connection_is_closed() {
         error.to_string(),
         "no answer within 200 ms while writing the checkpoint store; the connection is closed"
     );
-    drop(transaction);
     assert!(!session.is_usable());
     gone(&mut playground, pid).await;
 }
@@ -130,7 +128,6 @@ async fn a_dropped_future_closes_the_connection() {
     let mut transaction = session.begin(patient()).await.expect("begin");
     let ended = tokio::time::timeout(Duration::from_millis(100), transaction.execute("SELECT pg_sleep(3)", &[])).await;
     assert!(ended.is_err());
-    drop(transaction);
     assert!(!session.is_usable());
     gone(&mut playground, pid).await;
 }
