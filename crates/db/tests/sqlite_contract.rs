@@ -93,7 +93,11 @@ const KEYS: [(&str, &str, &str); 9] = [
     ("integer primary key", "CREATE TABLE x (id INTEGER PRIMARY KEY, c TEXT)", "(i * 7 - 900, 'v' || i)"),
     ("int not null", "CREATE TABLE x (id INT NOT NULL PRIMARY KEY, c TEXT)", "(i * 7 - 900, 'v' || i)"),
     ("text", "CREATE TABLE x (id TEXT NOT NULL PRIMARY KEY, c TEXT)", "(hex(i * 7919 % 1009), 'v' || i)"),
-    ("text, nocase", "CREATE TABLE x (id TEXT NOT NULL COLLATE NOCASE UNIQUE, c TEXT)", "(iif(i % 2, 'K', 'k') || i, 'v' || i)"),
+    (
+        "text, nocase",
+        "CREATE TABLE x (id TEXT NOT NULL COLLATE NOCASE UNIQUE, c TEXT)",
+        "(iif(i % 2, 'K', 'k') || i, 'v' || i)",
+    ),
     ("blob", "CREATE TABLE x (id BLOB NOT NULL PRIMARY KEY, c TEXT)", "(CAST(i * 7919 % 1009 AS BLOB), 'v' || i)"),
     ("real", "CREATE TABLE x (id REAL NOT NULL PRIMARY KEY, c TEXT)", "(i / 3.0, 'v' || i)"),
     (
@@ -277,13 +281,17 @@ async fn a_write_keeps_the_storage_class_and_leaves_the_rest_alone() -> Outcome 
     let selection = selection(&mut session, "patient", &["a", "b", "c"]).await?;
     let rows = read_all(&mut session, &selection).await?;
     assert_eq!(write_all(&mut session, &selection, &rows, b"n\xc3\xa9w").await?, [true; 4]);
-    let classes = "SELECT typeof(a) || ' ' || typeof(b) || ' ' || typeof(c) || ' ' || typeof(n) || ' ' || updated FROM patient";
-    let expected =
-        ["text blob text text then", "text blob blob integer then", "text null null integer then", "text text text null then"];
+    let classes =
+        "SELECT typeof(a) || ' ' || typeof(b) || ' ' || typeof(c) || ' ' || typeof(n) || ' ' || updated FROM patient";
+    let expected = [
+        "text blob text text then",
+        "text blob blob integer then",
+        "text null null integer then",
+        "text text text null then",
+    ];
     assert_eq!(file.texts(classes).await?, expected);
     let values = "SELECT a || ' ' || quote(b) || ' ' || quote(c) FROM patient";
-    let expected =
-        ["néw X'6EC3A977' 'néw'", "néw X'6EC3A977' X'6EC3A977'", "néw NULL NULL", "néw 'néw' 'néw'"];
+    let expected = ["néw X'6EC3A977' 'néw'", "néw X'6EC3A977' X'6EC3A977'", "néw NULL NULL", "néw 'néw' 'néw'"];
     assert_eq!(file.texts(values).await?, expected);
     Ok(())
 }
@@ -334,7 +342,8 @@ async fn reals_that_look_alike_are_told_apart() -> Outcome {
 
 #[tokio::test]
 async fn a_nocase_column_is_compared_by_its_bytes() -> Outcome {
-    let schema = "CREATE TABLE x (id INTEGER PRIMARY KEY, c TEXT COLLATE NOCASE); INSERT INTO x VALUES (1, 'QUJD'), (2, 'QUJD')";
+    let schema =
+        "CREATE TABLE x (id INTEGER PRIMARY KEY, c TEXT COLLATE NOCASE); INSERT INTO x VALUES (1, 'QUJD'), (2, 'QUJD')";
     let mut file = File::with(schema).await?;
     let mut session = file.session().await?;
     let selection = selection(&mut session, "x", &["c"]).await?;
@@ -400,7 +409,8 @@ async fn a_write_that_a_trigger_swallows_is_a_miss() -> Outcome {
 
 #[tokio::test]
 async fn a_refused_value_names_the_constraint_and_aborts_the_transaction() -> Outcome {
-    let schema = "CREATE TABLE x (id INTEGER PRIMARY KEY, c TEXT UNIQUE); INSERT INTO x VALUES (1, 'private'), (2, 'other')";
+    let schema =
+        "CREATE TABLE x (id INTEGER PRIMARY KEY, c TEXT UNIQUE); INSERT INTO x VALUES (1, 'private'), (2, 'other')";
     let mut file = File::with(schema).await?;
     let mut session = file.session().await?;
     let selection = selection(&mut session, "x", &["c"]).await?;
@@ -466,7 +476,12 @@ async fn a_reading_transaction_cannot_write() -> Outcome {
     let selection = selection(&mut session, "patient", &["a"]).await?;
     let rows = read_all(&mut session, &selection).await?;
     for mode in [Mode::Read, Mode::Snapshot(None)] {
-        for sql in ["UPDATE patient SET a = 'x'", "CREATE TABLE y (a)", "DROP TABLE patient", "REPLACE INTO patient (id) VALUES (1)"] {
+        for sql in [
+            "UPDATE patient SET a = 'x'",
+            "CREATE TABLE y (a)",
+            "DROP TABLE patient",
+            "REPLACE INTO patient (id) VALUES (1)",
+        ] {
             let mut transaction = session.begin(mode).await?;
             let error = transaction.execute(sql, &[]).await.expect_err("it only reads");
             assert_eq!((error.verdict(), error.code()), (Verdict::Fatal, "database_read_only"), "{sql}");
@@ -499,7 +514,8 @@ async fn a_call_that_is_cut_off_takes_the_connection_with_it() -> Outcome {
     let mut session = file.session().await?;
     let mut transaction = session.begin(Mode::Write(Limits::default())).await?;
     transaction.execute("UPDATE patient SET a = 'x'", &[]).await?;
-    let long = "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT count(*) FROM n";
+    let long =
+        "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT count(*) FROM n";
     assert!(tokio::time::timeout(Duration::from_millis(20), transaction.fetch(long, &[])).await.is_err());
     assert_eq!(transaction.commit().await.expect_err("it is gone").verdict(), Verdict::Reconnect);
     assert!(!session.is_usable());
@@ -525,7 +541,8 @@ async fn a_deadline_ends_a_call() -> Outcome {
     let mut session = file.session().await?;
     let limits = Limits { deadline_ms: 20, ..Limits::default() };
     let mut transaction = session.begin(Mode::Write(limits)).await?;
-    let long = "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT count(*) FROM n";
+    let long =
+        "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT count(*) FROM n";
     let error = transaction.fetch(long, &[]).await.expect_err("it takes longer");
     assert!(matches!(error, Error::Deadline { limit_ms: 20, .. }), "{error}");
     assert!(!session.is_usable());
@@ -534,7 +551,8 @@ async fn a_deadline_ends_a_call() -> Outcome {
 
 #[tokio::test]
 async fn a_changed_table_is_noticed_and_other_changes_are_not() -> Outcome {
-    let harmless = ["CREATE TABLE other (a)", "VACUUM", "CREATE TABLE reencrypt_x (a)", "ANALYZE", "CREATE VIEW v AS SELECT 1"];
+    let harmless =
+        ["CREATE TABLE other (a)", "VACUUM", "CREATE TABLE reencrypt_x (a)", "ANALYZE", "CREATE VIEW v AS SELECT 1"];
     let harmful = [
         "ALTER TABLE patient ADD COLUMN more TEXT",
         "ALTER TABLE patient RENAME COLUMN a TO z",
@@ -568,7 +586,10 @@ async fn a_changed_table_is_noticed_and_other_changes_are_not() -> Outcome {
 
 #[tokio::test]
 async fn a_change_between_the_plan_and_the_first_read_is_noticed() -> Outcome {
-    for change in ["ALTER TABLE patient RENAME COLUMN a TO z", "DROP TABLE patient; CREATE TABLE patient (id TEXT PRIMARY KEY, a TEXT NOT NULL)"] {
+    for change in [
+        "ALTER TABLE patient RENAME COLUMN a TO z",
+        "DROP TABLE patient; CREATE TABLE patient (id TEXT PRIMARY KEY, a TEXT NOT NULL)",
+    ] {
         let mut file = File::with(CLINIC).await?;
         let mut session = file.session().await?;
         let selection = selection(&mut session, "patient", &["a"]).await?;
@@ -587,8 +608,10 @@ fn migrator(versions: &[(i64, &'static str)]) -> Migrator {
     Migrator::with_migrations(versions.iter().map(migration).collect())
 }
 
-const STORE: (i64, &str) =
-    (1, "CREATE TABLE reencrypt_run (id INTEGER PRIMARY KEY, t TEXT, b BLOB); CREATE INDEX reencrypt_i ON reencrypt_run (t);");
+const STORE: (i64, &str) = (
+    1,
+    "CREATE TABLE reencrypt_run (id INTEGER PRIMARY KEY, t TEXT, b BLOB); CREATE INDEX reencrypt_i ON reencrypt_run (t);",
+);
 
 #[tokio::test]
 async fn the_store_is_made_once_and_only_by_this_tool() -> Outcome {
@@ -683,7 +706,8 @@ async fn files_that_are_no_database_are_refused() -> Outcome {
     let connect = async |path: &std::path::Path| {
         let url = DatabaseUrl::parse(&format!("sqlite:{}", path.display()))?;
         let connect_timeout = Duration::from_secs(5);
-        Database::connect(ConnectOptions { url, tls: None, ca: None, connect_timeout, application_name: String::new() }).await
+        Database::connect(ConnectOptions { url, tls: None, ca: None, connect_timeout, application_name: String::new() })
+            .await
     };
     let missing = folder.path().join("missing.db");
     let error = connect(&missing).await.map(|_| ()).expect_err("it is missing");
@@ -715,7 +739,8 @@ async fn scanned(session: &mut Session, selection: &Selection, part: u32) -> Out
 #[tokio::test]
 async fn a_scan_of_the_tree_meets_every_row_once_in_one_part() -> Outcome {
     let hidden = "CREATE TABLE x (rowid TEXT, _rowid_ TEXT, c TEXT); INSERT INTO x (c) VALUES ('a'), ('b')";
-    let shadowed = "CREATE TABLE x (rowid TEXT, c TEXT); INSERT INTO x VALUES ('same', 'a'), ('same', 'b'), (NULL, 'c')";
+    let shadowed =
+        "CREATE TABLE x (rowid TEXT, c TEXT); INSERT INTO x VALUES ('same', 'a'), ('same', 'b'), (NULL, 'c')";
     let mut tables = vec![(hidden.to_owned(), 2), (shadowed.to_owned(), 3), ("CREATE TABLE x (c TEXT)".to_owned(), 0)];
     for count in [1, 499, 500, 501, 1000, 1001] {
         let fill = format!(
@@ -760,7 +785,11 @@ async fn a_sample_is_spread_and_small_tables_are_whole() -> Outcome {
             let mut found: Vec<String> = fields(&rows, 1).into_iter().flatten().flatten().collect();
             found.sort();
             found.dedup();
-            assert!((least..=most).contains(&found.len()) && found.len() == rows.len(), "{name}: {} of {want}", found.len());
+            assert!(
+                (least..=most).contains(&found.len()) && found.len() == rows.len(),
+                "{name}: {} of {want}",
+                found.len()
+            );
         }
     }
     Ok(())
@@ -775,7 +804,8 @@ async fn a_sample_reaches_across_gaps() -> Outcome {
     let selection = selection(&mut session, "x", &["c"]).await?;
     let mut transaction = session.begin(Mode::Read).await?;
     let rows = transaction.sample(&selection, 400, 1).await?;
-    let found: Vec<i64> = fields(&rows, 1).into_iter().flatten().flatten().filter_map(|text| text.parse().ok()).collect();
+    let found: Vec<i64> =
+        fields(&rows, 1).into_iter().flatten().flatten().filter_map(|text| text.parse().ok()).collect();
     let quarters = |q: i64| found.iter().filter(|id| **id > q * 5000 && **id <= (q + 1) * 5000).count();
     let spread: Vec<usize> = (0..4).map(quarters).collect();
     assert!(spread.iter().all(|rows| *rows >= 50), "{spread:?} of {}", rows.len());
@@ -797,21 +827,29 @@ async fn the_catalog_says_what_a_plan_asks() -> Outcome {
     let file = File::with(schema).await?;
     let mut session = file.session().await?;
     let patient = table(&mut session, "patient").await?;
-    let columns: Vec<_> = patient.columns.iter().map(|c| (&*c.name, c.kind, c.not_null, c.generated, c.length_max)).collect();
-    assert_eq!(columns[1..], [
-        ("a", ColumnKind::Text, true, false, None),
-        ("b", ColumnKind::Bytes, false, false, None),
-        ("j", ColumnKind::Json, false, false, None),
-        ("n", ColumnKind::Other, false, false, None),
-        ("g", ColumnKind::Text, false, true, None),
-    ]);
-    let mut indexes: Vec<_> = patient.indexes.iter().map(|i| (i.name.clone(), i.unique, i.partial, i.columns.clone())).collect();
+    let columns: Vec<_> =
+        patient.columns.iter().map(|c| (&*c.name, c.kind, c.not_null, c.generated, c.length_max)).collect();
+    assert_eq!(
+        columns[1..],
+        [
+            ("a", ColumnKind::Text, true, false, None),
+            ("b", ColumnKind::Bytes, false, false, None),
+            ("j", ColumnKind::Json, false, false, None),
+            ("n", ColumnKind::Other, false, false, None),
+            ("g", ColumnKind::Text, false, true, None),
+        ]
+    );
+    let mut indexes: Vec<_> =
+        patient.indexes.iter().map(|i| (i.name.clone(), i.unique, i.partial, i.columns.clone())).collect();
     indexes.sort();
     for (_, _, _, columns) in &mut indexes {
         columns.sort();
     }
     let text = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    assert_eq!(indexes, [("hash".to_owned(), true, true, text(&["b", "n"])), ("lowered".to_owned(), false, false, text(&["a", "n"]))]);
+    assert_eq!(
+        indexes,
+        [("hash".to_owned(), true, true, text(&["b", "n"])), ("lowered".to_owned(), false, false, text(&["a", "n"]))]
+    );
     assert_eq!(patient.checks, [("short".to_owned(), text(&["a"]))]);
     assert_eq!((patient.kind, patient.leaves[0].rows_estimate), (TableKind::Table, 2));
     assert!(patient.leaves[0].heap_bytes > 0 && patient.privileges.update);
@@ -860,7 +898,8 @@ async fn fifty_thousand_rows_of_twelve_columns_are_no_slower_than_twice_a_bare_u
         let which: Vec<usize> = (0..rows.len()).collect();
         let mut transaction = session.begin(Mode::Write(Limits::default())).await?;
         let value = |row: usize, slot: usize| rows.field((row + 1) % rows.len(), slot);
-        written += transaction.compare_and_set(&selection, &rows, &which, &value).await?.iter().filter(|hit| **hit).count();
+        written +=
+            transaction.compare_and_set(&selection, &rows, &which, &value).await?.iter().filter(|hit| **hit).count();
         writing += step.elapsed();
         let step = Instant::now();
         transaction.commit().await?;
@@ -871,7 +910,9 @@ async fn fifty_thousand_rows_of_twelve_columns_are_no_slower_than_twice_a_bare_u
         after = Some(rows.key(rows.len() - 1));
     }
     let ours = began.elapsed();
-    eprintln!("bare update {floor:?}; ours {ours:?}: reading {reading:?}, writing {writing:?}, committing {committing:?}");
+    eprintln!(
+        "bare update {floor:?}; ours {ours:?}: reading {reading:?}, writing {writing:?}, committing {committing:?}"
+    );
     assert_eq!(written, 50_000);
     Ok(())
 }
