@@ -373,7 +373,7 @@ fn same_plan(bound: &Plan, now: &Plan) -> Result<(), Error> {
 }
 
 /// What plan states as a finding, run refuses.
-fn refuse_findings(plan: &Plan) -> Result<(), Error> {
+pub(crate) fn refuse_findings(plan: &Plan) -> Result<(), Error> {
     let Some(first) = plan.findings.iter().find(|finding| finding.severity == Severity::Fail) else { return Ok(()) };
     let others = plan.findings.iter().filter(|finding| finding.severity == Severity::Fail).count() - 1;
     let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };

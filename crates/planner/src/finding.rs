@@ -13,7 +13,7 @@ pub enum Severity {
 }
 
 /// One finding. `code` is stable: `table_missing`, `column_missing`, `no_row_key`, `not_a_table`, `rls_active`, `privilege_missing`, `wrong_key`,
-/// `trigger_fires`, `rule_on_update`, `collation_version`, `varchar_overflow`, `unique_on_ciphertext`, `unlisted_ciphertext`, `unexplained_hash`,
+/// `trigger_fires`, `rule_on_update`, `collation_version`, `varchar_overflow`, `unique_on_ciphertext`, `unlisted_ciphertext`, `unlisted_new_ciphertext`, `unopened_ciphertext`, `unexplained_hash`,
 /// `nonce_budget`, `credential_kind`, ... Messages name tables, columns and counts, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Finding {

@@ -206,7 +206,7 @@ impl TableScan {
                  neither rotated nor verified",
                 shown(format)
             );
-            Finding::warn("unlisted_ciphertext", message).on(&self.table).at(column)
+            Finding::warn("unopened_ciphertext", message).on(&self.table).at(column)
         };
         self.shaped.iter().map(finding).collect()
     }

@@ -48,12 +48,15 @@ fn table_findings(scan: &TableScan, listed: &BTreeSet<(TableName, String)>) -> V
             (old, 0) => format!("{old} under the old key"),
             (old, new) => format!("{old} under the old key and {new} under the new"),
         };
+        let (code, or) = match found.opens_old {
+            0 => ("unlisted_new_ciphertext", "or the next rotation leaves them behind"),
+            _ => ("unlisted_ciphertext", "or they keep the old key needed"),
+        };
         let message = format!(
-            "the configuration does not name this column, and of its sampled values {under} open as {}: name it under [table.columns], or \
-             they keep the old key needed",
+            "the configuration does not name this column, and of its sampled values {under} open as {}: name it under [table.columns], {or}",
             shown(&found.read[0])
         );
-        findings.push(Finding::warn("unlisted_ciphertext", message).on(&scan.table).at(&found.column));
+        findings.push(Finding::warn(code, message).on(&scan.table).at(&found.column));
     }
     findings.extend(
         scan.unopened().into_iter().filter(|finding| finding.column.as_deref().is_none_or(|column| !is_listed(column))),

@@ -60,8 +60,8 @@ async fn the_old_key_alone_finds_them(mut place: Place) {
     assert_eq!((found.tables[0].columns.len(), found.tables[0].blind_indexes.len()), (10, 2));
     let found = discovered(&place, &clinic::keyring(Some(&"77".repeat(32)), None)).await;
     assert_eq!(found.tables, []);
-    assert!(of(&found.findings, "unlisted_ciphertext").iter().all(|finding| finding.severity == Severity::Warn));
-    assert!(of(&found.findings, "unlisted_ciphertext").len() >= 9, "{:#?}", found.findings);
+    assert!(of(&found.findings, "unopened_ciphertext").iter().all(|finding| finding.severity == Severity::Warn));
+    assert!(of(&found.findings, "unopened_ciphertext").len() >= 9, "{:#?}", found.findings);
 }
 
 async fn hashes_that_nobody_explains_are_a_failure(mut place: Place) {
