@@ -3,11 +3,12 @@
 //! A column is encrypted where a value of it opens under a key, whatever its name; shape alone is only mentioned. The hashes beside such a
 //! column are tried against the blind indexes that this tool knows.
 
+mod embedded;
 mod formats;
 mod hashes;
 mod scan;
 
-pub(crate) use scan::{TableScan, scan};
+pub(crate) use scan::{TableScan, scan, under};
 
 use crate::{ColumnSettings, Error, Finding, Keyring, TableSettings, finding, resolution::written_name};
 use reencrypt_crypto::{PlaintextPolicy, Pool};
@@ -36,6 +37,7 @@ pub async fn discover(
     for scan in scans {
         discovery.findings.extend(scan.unread());
         discovery.findings.extend(scan.unopened());
+        discovery.findings.extend(scan.embedded());
         if scan.found.is_empty() {
             continue;
         }

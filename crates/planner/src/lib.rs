@@ -35,4 +35,4 @@ pub use finding::{Finding, Severity};
 pub use gate::{Ceiling, GateCounts};
 pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};
 pub use schema::schema_hash;
-pub use survey::{ClassCounts, SurveyOptions, survey};
+pub use survey::{ClassCounts, SurveyOptions, survey, unlisted};

@@ -6,6 +6,7 @@ mod unlisted;
 
 pub(crate) use batch::{Batch, Slots, blocking, classify};
 pub(crate) use rehearsal::{rehearse, throw_away_pair};
+pub use unlisted::unlisted;
 
 use crate::{
     Ceiling, Configuration, Error, Keyring, Plan, TablePlan,
@@ -108,7 +109,7 @@ pub async fn survey(
     }
     plan.findings.extend(tally::nothing_old(plan));
     if options.discover {
-        plan.findings.extend(unlisted::findings(session, configuration, keys, pool, options).await?);
+        plan.findings.extend(unlisted(session, configuration, keys, pool, options.sample).await?);
     }
     plan.estimate = estimate(plan, session.dialect());
     plan.findings.retain(|finding| finding.code != "nonce_budget");

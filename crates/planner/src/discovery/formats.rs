@@ -30,6 +30,8 @@ pub(crate) enum Judgement {
     Encrypted(Found),
     /// most have a format's shape, none opens
     Shaped { format: String, values: u64 },
+    /// pieces of longer texts or members of documents open: so many under the old key, so many under the new
+    Embedded { opens_old: u64, opens_new: u64 },
     /// 64 hex digits all of them
     Hashes,
     /// anything else
@@ -151,20 +153,24 @@ fn try_format<'a>(
 
 /// The pair that opens most values, and of its formats as few as open all that any of them opens.
 fn choose(place: &Place<'_>, values: &[&[u8]], trials: Vec<Trial<'_>>, keys: &Keyring) -> Option<Found> {
-    let best = trials.iter().rev().max_by_key(|trial| trial.opens.len())?;
-    let pair = best.pair;
+    // `rev`: of equals the first in the order of the presets.
+    let pair = trials.iter().rev().max_by_key(|trial| trial.opens.len())?.pair;
+    let keys = keys.get(pair)?;
     let mut left: Vec<&Trial<'_>> = trials.iter().filter(|trial| trial.pair == pair).collect();
     let mut opened = vec![false; values.len()];
     let mut read = Vec::new();
     loop {
         let adds = |trial: &&Trial<'_>| trial.opens.iter().filter(|&&i| !opened[i]).count();
-        // `rev`: of equals the first in the order of the presets.
         let Some(next) = left.iter().copied().rev().max_by_key(adds).filter(|trial| adds(trial) > 0) else { break };
-        next.opens.iter().for_each(|&i| opened[i] = true);
+        let cipher = place.cipher(vec![next.format.clone()], LAYERS_MAX, keys)?;
+        for (opened, value) in opened.iter_mut().zip(values) {
+            // A format may read more than what has its exact shape.
+            *opened |= matches!(cipher.classify(Some(value), Expect::Old), Class::Old | Class::New);
+        }
         read.push(next.format.clone());
         left.retain(|trial| trial.format.name() != next.format.name());
     }
-    let cipher = place.cipher(read.clone(), LAYERS_MAX, keys.get(pair)?)?;
+    let (read, cipher) = writable(place, read, keys)?;
     let mut found = Found {
         column: place.column.to_owned(),
         pair: pair.to_owned(),
@@ -183,4 +189,19 @@ fn choose(place: &Place<'_>, values: &[&[u8]], trials: Vec<Trial<'_>>, keys: &Ke
         }
     }
     Some(found)
+}
+
+/// The formats with one in front that all of them can be written as: the most frequent, else one that needs no part (a key id) that the
+/// others do not bring; else the most frequent alone.
+fn writable(place: &Place<'_>, read: Vec<Format>, keys: &Arc<KeyPair>) -> Option<(Vec<Format>, ColumnCipher)> {
+    for write in 0..read.len() {
+        let mut order = read.clone();
+        order[..=write].rotate_right(1);
+        if let Some(cipher) = place.cipher(order.clone(), LAYERS_MAX, keys) {
+            return Some((order, cipher));
+        }
+    }
+    let most = vec![read.into_iter().next()?];
+    let cipher = place.cipher(most.clone(), LAYERS_MAX, keys)?;
+    Some((most, cipher))
 }
