@@ -182,6 +182,14 @@ pub enum Error {
         /// what is wrong with it
         reason: String,
     },
+    /// An environment variable would change the connection behind the tool's back.
+    #[error("the environment variable {name} is set, and would change the connection: {reason}")]
+    Environment {
+        /// which
+        name: &'static str,
+        /// how
+        reason: &'static str,
+    },
     /// The server is older than the tool can work with.
     #[error("server version {version} is too old: {minimum} or later is needed")]
     TooOld {
@@ -291,6 +299,7 @@ impl Error {
             Self::Auth { .. } => "database_auth",
             Self::NoDatabase { .. } => "database_missing",
             Self::Tls { .. } => "database_tls",
+            Self::Environment { .. } => "database_environment",
             Self::TooOld { .. } => "server_too_old",
             Self::Lost { .. } | Self::Deadline { .. } => "connection_lost",
             Self::CommitUnknown { .. } => "commit_unknown",
@@ -323,6 +332,7 @@ impl Error {
             Self::Tls { .. } => {
                 "give the server's certificate authority as `ca` under [database]; a weaker sslmode must be asked for in the URL"
             }
+            Self::Environment { .. } => "unset it; what belongs to the connection stands in the database URL",
             Self::TooOld { .. } => "upgrade the server",
             Self::Lost { .. } | Self::Deadline { .. } | Self::CommitUnknown { .. } => {
                 "committed batches stay; go on with `reencrypt run --resume`"

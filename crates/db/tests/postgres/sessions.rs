@@ -1,7 +1,10 @@
 //! Sessions and transactions: limits, deadlines, dropped futures, lost connections, roles.
 use crate::playground::{Playground, name, patient, run, selection, table};
 use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, Limits, Mode, TlsMode, Value, Verdict};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 #[tokio::test]
 async fn the_identity_is_that_of_cluster_and_database() {
@@ -9,8 +12,8 @@ async fn the_identity_is_that_of_cluster_and_database() {
     let database = playground.database(None).await;
     let identity = database.identity().clone();
     let expected = "SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid FROM pg_database WHERE datname = current_database()";
-    assert_eq!(playground.texts(expected).await, [identity.system.clone()]);
-    assert_eq!(playground.texts("SELECT current_database()::text").await, [identity.database.clone()]);
+    assert_eq!(playground.texts(expected).await, [identity.system.as_str()]);
+    assert_eq!(playground.texts("SELECT current_database()::text").await, [identity.database.as_str()]);
     assert_eq!(database.tls(), TlsMode::Disable);
     let role = playground.role("plain").await;
     assert_eq!(playground.database(Some(&role)).await.identity(), &identity);
@@ -96,7 +99,6 @@ async fn an_idle_transaction_is_ended_by_the_server_and_the_session_knows() {
     tokio::time::sleep(Duration::from_millis(400)).await;
     let error = transaction.execute("SELECT 1", &[]).await.expect_err("ended");
     assert_eq!(error.verdict(), Verdict::Reconnect, "{error}");
-    drop(transaction);
     assert!(!session.is_usable());
     assert_eq!(session.begin(Mode::Read).await.err().expect("closed").verdict(), Verdict::Reconnect);
 }
@@ -114,7 +116,6 @@ async fn past_the_deadline_the_connection_is_closed() {
         error.to_string(),
         "no answer within 200 ms while writing the checkpoint store; the connection is closed"
     );
-    drop(transaction);
     assert!(!session.is_usable());
     gone(&mut playground, pid).await;
 }
@@ -127,7 +128,6 @@ async fn a_dropped_future_closes_the_connection() {
     let mut transaction = session.begin(patient()).await.expect("begin");
     let ended = tokio::time::timeout(Duration::from_millis(100), transaction.execute("SELECT pg_sleep(3)", &[])).await;
     assert!(ended.is_err());
-    drop(transaction);
     assert!(!session.is_usable());
     gone(&mut playground, pid).await;
 }
@@ -306,6 +306,7 @@ async fn the_server_as_a_role_sees_it() {
     assert!(server.free_connections <= 2, "{server:?}");
     transaction.commit().await.expect("commit");
 
+    let role = playground.role("reads").await;
     playground.sql(&format!("ALTER ROLE {role} SET default_transaction_read_only = on")).await;
     let mut session = playground.session_as(&role).await;
     let mut transaction = session.begin(Mode::Read).await.expect("begin");
@@ -313,7 +314,7 @@ async fn the_server_as_a_role_sees_it() {
     transaction.commit().await.expect("commit");
     // A role that is read-only by default stays so in a write.
     let mut transaction = session.begin(patient()).await.expect("begin");
-    let error = transaction.execute("CREATE TABLE reencrypt.x ()", &[]).await.expect_err("read-only");
+    let error = transaction.execute("CREATE TEMPORARY TABLE x ()", &[]).await.expect_err("read-only");
     assert_eq!(error.code(), "database_read_only");
 }
 
@@ -354,4 +355,73 @@ async fn two_sessions_wait_for_each_other_and_the_tool_gives_way() {
     assert_eq!((error.code(), error.verdict()), ("lock_timeout", Verdict::Retry));
     run(&mut other, "COMMIT").await;
     assert_eq!(playground.texts("SELECT DISTINCT v FROM t").await, ["x"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_goes_from_thread_to_thread() {
+    let mut playground = Playground::new().await;
+    playground.sql("CREATE TABLE t (id integer PRIMARY KEY, v text NOT NULL); INSERT INTO t VALUES (1, 'a')").await;
+    let mut session = playground.session().await;
+    let task = tokio::spawn(async move {
+        let selection = selection(&table(&mut session, "t").await, &["v"]);
+        let mut transaction = session.begin(patient()).await.expect("begin");
+        let upto = transaction.max_key(&selection).await.expect("a key").expect("a row");
+        let rows = transaction.read_batch(&selection, None, &upto, 10).await.expect("a batch");
+        let hit = transaction.compare_and_set(&selection, &rows, &[0], &|_, _| Some(b"N")).await.expect("a write");
+        transaction.commit().await.expect("commit");
+        session.close().await;
+        hit
+    });
+    assert_eq!(task.await.expect("no panic"), [true]);
+}
+
+/// All that reaches `tracing` on this thread.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<String>>);
+
+impl tracing::Subscriber for Recorder {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        self.0.lock().expect("the record").push_str(&format!("{span:?}\n"));
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>) {
+        self.0.lock().expect("the record").push_str(&format!("{values:?}\n"));
+    }
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.0.lock().expect("the record").push_str(&format!("{event:?}\n"));
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn neither_statements_nor_notices_reach_a_log() {
+    let mut playground = Playground::new().await;
+    playground
+        .sql(
+            "CREATE TABLE t (id integer PRIMARY KEY, v text NOT NULL); INSERT INTO t VALUES (1, 'secret');
+             CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'it was %', OLD.v; RETURN NEW; END $$;
+             CREATE TRIGGER tell BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION tell()",
+        )
+        .await;
+    let recorder = Recorder::default();
+    let _guard = tracing::subscriber::set_default(recorder.clone());
+    let mut session = playground.session().await;
+    let selection = selection(&table(&mut session, "t").await, &["v"]);
+    let mut transaction = session.begin(patient()).await.expect("begin");
+    let upto = transaction.max_key(&selection).await.expect("a key").expect("a row");
+    let rows = transaction.read_batch(&selection, None, &upto, 10).await.expect("a batch");
+    let hit = transaction.compare_and_set(&selection, &rows, &[0], &|_, _| Some(b"secret too")).await.expect("a write");
+    assert_eq!(hit, [true]);
+    transaction.execute("UPDATE t SET v = 'secret' WHERE id = $1", &[Value::Int(1)]).await.expect("a write");
+    transaction.execute("SELECT 'secret'::integer", &[]).await.expect_err("no number");
+    transaction.rollback().await.expect("rollback");
+    tracing::info!("the record works");
+    let record = recorder.0.lock().expect("the record").clone();
+    assert!(record.contains("the record works"));
+    assert!(!record.contains("secret") && !record.contains("UPDATE"), "{record}");
 }
