@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 /// The version of a plan's shape that this version of the tool makes and reads.
 pub(crate) const VERSION: u32 = 1;
 
-/// What a run will touch. `id` is the SHA-256 (hex) over scope, formats, policies, fingerprints, schema hashes and environment: never over counts, estimates,
-/// findings or addresses of a pooler. Round-trips through JSON (`plan --out`, the run's row in the store).
+/// What a run will touch. `id` is the SHA-256 (hex) over scope, formats, policies, fingerprints, schema hashes and
+/// environment: never over counts, estimates, findings or addresses of a pooler. Round-trips through JSON (`plan
+/// --out`, the run's row in the store).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
     /// version of this shape; others are refused
@@ -127,7 +128,8 @@ pub struct Estimate {
 }
 
 impl Plan {
-    /// Reads a plan that was written as JSON. Refuses another version of the shape, and a text whose id is not that of its content.
+    /// Reads a plan that was written as JSON. Refuses another version of the shape, and a text whose id is not that of
+    /// its content.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         #[derive(serde::Deserialize)]
         struct Head {
@@ -158,8 +160,8 @@ impl Plan {
         approval::first_difference(self, other)
     }
 
-    /// The configuration's tables from which this plan was made, as far as the id covers them. A run that was started from a discovery goes on with
-    /// these: another discovery of half-rotated data may find something else.
+    /// The configuration's tables from which this plan was made, as far as the id covers them. A run that was started
+    /// from a discovery goes on with these: another discovery of half-rotated data may find something else.
     pub fn table_settings(&self) -> Vec<TableSettings> {
         self.tables.iter().map(TablePlan::settings).collect()
     }

@@ -48,6 +48,8 @@ pub(super) struct Candidates(Vec<Candidate>);
 
 struct Candidate {
     format: Format,
+    /// no value of it is shorter
+    len_min: usize,
     /// any encoded bytes have its shape, so that the shape says nothing
     loose: bool,
 }
@@ -57,7 +59,8 @@ impl Candidates {
     pub(super) fn all() -> Self {
         let formats = presets().iter().filter_map(|preset| Format::preset(preset.name));
         let authenticated = formats.filter(Format::is_authenticated);
-        Self(authenticated.map(|format| Candidate { loose: is_loose(&format), format }).collect())
+        let candidate = |format: Format| Candidate { loose: is_loose(&format), len_min: format.stored_len(0), format };
+        Self(authenticated.map(candidate).collect())
     }
 }
 
@@ -101,8 +104,11 @@ impl Found {
 pub(super) fn judge(place: &Place<'_>, values: &[&[u8]], candidates: &Candidates, keys: &Keyring) -> Judgement {
     let mut trials = Vec::new();
     let mut shaped: Option<(u64, &str)> = None;
+    // Most values of a database are no ciphertext at a glance; asking every format about them would take a hundred times as long.
+    let fit: Vec<usize> = (0..values.len()).filter(|&i| place.binary || values[i].is_ascii()).collect();
     for candidate in candidates.0.iter().filter(|candidate| candidate.format.is_binary() == place.binary) {
-        let of_shape: Vec<usize> = (0..values.len()).filter(|&i| candidate.format.matches_shape(values[i])).collect();
+        let has_shape = |&i: &usize| values[i].len() >= candidate.len_min && candidate.format.matches_shape(values[i]);
+        let of_shape: Vec<usize> = fit.iter().copied().filter(has_shape).collect();
         if of_shape.is_empty() {
             continue;
         }
@@ -191,8 +197,8 @@ fn choose(place: &Place<'_>, values: &[&[u8]], trials: Vec<Trial<'_>>, keys: &Ke
     Some(found)
 }
 
-/// The formats with one in front that all of them can be written as: the most frequent, else one that needs no part (a key id) that the
-/// others do not bring; else the most frequent alone.
+/// The formats with one in front that all of them can be written as: the most frequent, else one that needs no part (a
+/// key id) that the others do not bring; else the most frequent alone.
 fn writable(place: &Place<'_>, read: Vec<Format>, keys: &Arc<KeyPair>) -> Option<(Vec<Format>, ColumnCipher)> {
     for write in 0..read.len() {
         let mut order = read.clone();

@@ -37,7 +37,8 @@ pub(crate) struct TableScan {
     pub(crate) unread: Option<&'static str>,
 }
 
-/// Samples every visible table that holds rows of its own, and returns their names too. Partitions are looked at as their parent.
+/// Samples every visible table that holds rows of its own, and returns their names too. Partitions are looked at as
+/// their parent.
 pub(crate) async fn scan(
     session: &mut Session,
     keys: &Keyring,
@@ -56,9 +57,10 @@ pub(crate) async fn scan(
     tables.retain(|table| {
         matches!(table.kind, TableKind::Table | TableKind::Partitioned) && !leaves.contains(&table.name)
     });
+    let candidates = Arc::new(Candidates::all());
     let mut scans = Vec::new();
     for table in &tables {
-        scans.extend(scan_table(session, table, keys, pool, rows).await?);
+        scans.extend(scan_table(session, table, &candidates, keys, pool, rows).await?);
     }
     Ok((scans, names))
 }
@@ -66,6 +68,7 @@ pub(crate) async fn scan(
 async fn scan_table(
     session: &mut Session,
     table: &Table,
+    candidates: &Arc<Candidates>,
     keys: &Keyring,
     pool: &Arc<Pool>,
     rows: u32,
@@ -80,7 +83,7 @@ async fn scan_table(
     }
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
     let batches = sample(session, table, &selections(table, &names)?, rows, SEED).await?;
-    let judgements = judge_columns(table, &columns, &batches, keys).await?;
+    let judgements = judge_columns(table, &columns, &batches, candidates, keys).await?;
     let mut hashes = Vec::new();
     for (name, judgement) in names.iter().zip(judgements) {
         match judgement {
@@ -130,12 +133,12 @@ async fn judge_columns(
     table: &Table,
     columns: &[Column],
     batches: &[Arc<Batch>],
+    candidates: &Arc<Candidates>,
     keys: &Keyring,
 ) -> Result<Vec<Judgement>, Error> {
     let (table, columns) = (table.name.name.clone(), columns.to_vec());
-    let (batches, keys) = (batches.to_vec(), keys.clone());
+    let (batches, candidates, keys) = (batches.to_vec(), Arc::clone(candidates), keys.clone());
     blocking(move || {
-        let candidates = Candidates::all();
         let judge_slot = |(slot, column): (usize, &Column)| {
             let rows = batches.iter().flat_map(|batch| (0..batch.len()).map(move |row| (batch, row)));
             let values = rows.filter_map(|(batch, row)| batch.field(row, slot)).filter(|value| !value.is_empty());

@@ -1,7 +1,7 @@
 //! What a run would do with the sampled rows, tried under a key that is thrown away.
 //!
-//! It tells two things that a classification cannot: which values are encrypted more often than declared, and how long the new values are. The
-//! real new key is not used, so no nonce of it is spent, and its absence does not matter.
+//! It tells two things that a classification cannot: which values are encrypted more often than declared, and how long
+//! the new values are. The real new key is not used, so no nonce of it is spent, and its absence does not matter.
 use super::blocking;
 use crate::Error;
 use reencrypt_crypto::{Expect, KeyPair, Outcome, Pool, Refusal, RowCipher, Rows, SecretKey};

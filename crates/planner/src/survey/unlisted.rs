@@ -1,7 +1,8 @@
 //! Ciphertext and keyed hashes in columns that the configuration does not name.
 //!
-//! They are `warn`, not `fail`: a configuration has no way to leave a column out on purpose, and an application may keep values of its own under
-//! the same key (a session cookie, a cache). But no rotation is complete with them, and `verify` says so again.
+//! They are `warn`, not `fail`: a configuration has no way to leave a column out on purpose, and an application may
+//! keep values of its own under the same key (a session cookie, a cache). But no rotation is complete with them, and
+//! `verify` says so again.
 use crate::{
     Configuration, Error, Finding, Keyring,
     discovery::{TableScan, scan, under},
@@ -12,8 +13,8 @@ use reencrypt_crypto::Pool;
 use reencrypt_db::{Session, TableName};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Samples every column that the configuration does not name: `unlisted_ciphertext`, `unlisted_blind_index`, and `not_examined` where
-/// this role cannot look. Writes nothing.
+/// Samples every column that the configuration does not name: `unlisted_ciphertext`, `unlisted_blind_index`, and
+/// `not_examined` where this role cannot look. Writes nothing.
 pub async fn unlisted(
     session: &mut Session,
     configuration: &Configuration,
