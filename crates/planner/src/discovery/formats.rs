@@ -32,7 +32,7 @@ pub(crate) enum Judgement {
     Shaped { format: String, values: u64 },
     /// pieces of longer texts or members of documents open: so many under the old key, so many under the new
     Embedded { opens_old: u64, opens_new: u64 },
-    /// 64 hex digits all of them
+    /// 64 hex digits most of them
     Hashes,
     /// anything else
     Other,
@@ -127,13 +127,16 @@ pub(super) fn judge(place: &Place<'_>, values: &[&[u8]], candidates: &Candidates
         Some((count, format)) if count >= SHAPED_MIN && count * 2 >= values.len() as u64 => {
             Judgement::Shaped { format: format.to_owned(), values: count }
         }
-        _ if !values.is_empty() && values.iter().all(|value| is_hash(value)) => Judgement::Hashes,
+        _ if mostly_hashes(values) => Judgement::Hashes,
         _ => Judgement::Other,
     }
 }
 
-fn is_hash(value: &[u8]) -> bool {
-    value.len() == 64 && value.iter().all(u8::is_ascii_hexdigit)
+/// A column of hashes is one with a placeholder among them too.
+fn mostly_hashes(values: &[&[u8]]) -> bool {
+    let is_hash = |value: &&&[u8]| value.len() == 64 && value.iter().all(u8::is_ascii_hexdigit);
+    let hashes = values.iter().filter(is_hash).count();
+    hashes > 0 && hashes * 2 >= values.len()
 }
 
 /// One format under one pair: which values open.

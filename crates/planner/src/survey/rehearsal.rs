@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(crate) struct Rehearsed {
     /// values that hold another ciphertext, deeper than declared
     pub(crate) nested: u64,
+    /// values that are NULL and stay so
+    pub(crate) absent: u64,
     /// bytes of the longest new value
     pub(crate) longest: usize,
 }
@@ -36,8 +38,10 @@ pub(crate) async fn rehearse<R: Rows + Send + 'static>(
         let mut slots = vec![Rehearsed::default(); cipher.slots()];
         for row in 0..rows.len() {
             for (slot, seen) in slots.iter_mut().enumerate() {
-                if resealed.outcome(row, slot) == Outcome::Quarantined(Refusal::Nested) {
-                    seen.nested += 1;
+                match resealed.outcome(row, slot) {
+                    Outcome::Quarantined(Refusal::Nested) => seen.nested += 1,
+                    Outcome::Null => seen.absent += 1,
+                    _ => {}
                 }
                 seen.longest = seen.longest.max(resealed.value(row, slot).map_or(0, <[u8]>::len));
             }

@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_overflow_is_a_failure_and_a_fit_is_none() {
-        let rehearsed = Rehearsed { nested: 0, longest: 60 };
+        let rehearsed = Rehearsed { longest: 60, ..Rehearsed::default() };
         let narrow = Slot { length_max: Some(59), rehearsed, ..Slot::default() };
         assert_eq!(overflow(&narrow).map(|finding| finding.code), Some("varchar_overflow".into()));
         assert_eq!(overflow(&Slot { length_max: Some(60), ..narrow.clone() }), None);

@@ -45,6 +45,8 @@ async fn the_platforms_patients_are_found_with_their_hashes(mut place: Place) {
     }
     let hashes: Vec<_> = table.blind_indexes.iter().map(|index| (index.column.as_str(), index.of.as_str())).collect();
     assert_eq!(hashes, [("emailHash", "email"), ("dobHash", "dob")]);
+    let configured = Configuration::parse(&clinic::configuration("")).unwrap();
+    assert_eq!(table.blind_indexes, configured.tables[0].blind_indexes, "a date is not hashed as a text");
 
     // What is written plans clean, with the expected hashes.
     let configuration = Configuration { tables: found.tables.clone(), ..Configuration::from_environment() };
@@ -61,6 +63,10 @@ async fn the_old_key_alone_finds_them(mut place: Place) {
     clinic::make(&mut place).await;
     let found = discovered(&place, &clinic::keyring(Some(&clinic::old_key_hex()), None)).await;
     assert_eq!((found.tables[0].columns.len(), found.tables[0].blind_indexes.len()), (10, 2));
+    // Without placeholders nothing but the names tells a date from a text.
+    place.sql("DELETE FROM \"Patient\" WHERE \"dobHash\" IS NULL").await;
+    let found = discovered(&place, &clinic::keyring(Some(&clinic::old_key_hex()), None)).await;
+    assert_eq!(found.tables[0].blind_indexes[1].spec.normalize, [reencrypt_crypto::NormalizeStep::Date]);
     let found = discovered(&place, &clinic::keyring(Some(&"77".repeat(32)), None)).await;
     assert_eq!(found.tables, []);
     assert!(of(&found.findings, "unlisted_ciphertext").iter().all(|finding| finding.severity == Severity::Warn));
@@ -71,6 +77,7 @@ async fn hashes_that_nobody_explains_are_a_failure(mut place: Place) {
     clinic::make(&mut place).await;
     place.sql("ALTER TABLE \"Patient\" ADD COLUMN \"phoneHash\" text").await;
     place.sql(&format!("UPDATE \"Patient\" SET \"phoneHash\" = '{}'", "ab".repeat(32))).await;
+    place.sql("UPDATE \"Patient\" SET \"phoneHash\" = 'none' WHERE id = 3").await;
     // Hashes in a table without encrypted columns are nobody's business.
     place.sql("CREATE TABLE sessions (id integer PRIMARY KEY NOT NULL, digest text)").await;
     place.sql(&format!("INSERT INTO sessions VALUES (1, '{}')", "cd".repeat(32))).await;
