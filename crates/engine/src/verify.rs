@@ -11,7 +11,7 @@ use crate::{
 use reencrypt_checkpoint::Acceptance;
 use reencrypt_crypto::{Class, Classified, Expect};
 use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
-use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan, SurveyOptions};
+use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -57,9 +57,9 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     let own = [holder.pid(), looker.pid()];
     let mut held = holder.begin(Mode::Snapshot(None)).await?;
     let identity = context.database.identity();
-    let mut plan =
+    let plan =
         reencrypt_planner::draft(&mut held, identity, &configuration, &context.keys, &options.tables, false).await?;
-    refuse_findings(&plan)?;
+    refuse_findings(&plan, Finding::prevents_reading)?;
     let tables = Arc::new(reencrypt_planner::bind(&mut held, &plan, &context.keys).await?);
     let snapshot = held.export_snapshot().await?;
     // Asked right after the snapshot: whoever is open now may have begun before it.
@@ -89,7 +89,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         outlasting
     };
 
-    findings.extend(unlisted(&context, &mut looker, &mut plan, &configuration).await?);
+    findings.extend(unlisted(&context, &mut looker, &configuration).await?);
     looker.close().await;
     accept(&plan, &acceptances, &mut counts);
     let evidence = Evidence { counts: &counts, late_old, findings: &findings, snapshot_held, outlasting: &outlasting };
@@ -307,16 +307,12 @@ async fn scan_unseen(
 async fn unlisted(
     context: &Context,
     session: &mut Session,
-    plan: &mut Plan,
     configuration: &Configuration,
 ) -> Result<Vec<Finding>, Error> {
-    let options = SurveyOptions { sample: DISCOVERY_SAMPLE, ..SurveyOptions::default() };
-    let accepted = |_: &reencrypt_db::TableName, _: &str| 0;
-    let before = plan.findings.len();
-    reencrypt_planner::survey(session, plan, configuration, &context.keys, &context.pool, options, &accepted).await?;
-    tracing::debug!(findings = plan.findings.len() - before, "looked for ciphertext that nobody listed");
-    let is_unlisted = |finding: &&Finding| UNLISTED.contains(&&*finding.code);
-    Ok(plan.findings.iter().filter(is_unlisted).cloned().collect())
+    let mut findings =
+        reencrypt_planner::unlisted(session, configuration, &context.keys, &context.pool, DISCOVERY_SAMPLE).await?;
+    findings.retain(|finding| UNLISTED.contains(&&*finding.code));
+    Ok(findings)
 }
 
 /// Accepted residue is a part of the unreadable values.
