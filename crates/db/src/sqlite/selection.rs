@@ -46,7 +46,9 @@ impl Selection {
             definition: shape.definition.clone(),
             statements: Arc::new(self.statements(shape)),
         });
-        same_columns && (self.key.is_empty() || shape.keys.contains(&self.key)) && settled.definition == shape.definition
+        same_columns
+            && (self.key.is_empty() || shape.keys.contains(&self.key))
+            && settled.definition == shape.definition
     }
 
     fn statements(&self, shape: &Shape) -> Statements {
