@@ -11,8 +11,8 @@ pub struct TableName {
 
 impl std::fmt::Display for TableName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        self.schema.chars().chain(['.']).chain(self.name.chars()).try_for_each(|c| f.write_str(&shown(c)))
+        let shown = crate::identifier::shown;
+        write!(f, "{}.{}", shown(&self.schema), shown(&self.name))
     }
 }
 
@@ -121,6 +121,8 @@ pub enum RowSecurity {
 /// A recorded collation version that differs from the library's, on a key column: the index may be out of order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collation {
+    /// the key column
+    pub column: String,
     /// its name
     pub name: String,
     /// when the index was built
@@ -182,7 +184,7 @@ pub struct Table {
     pub publications: Vec<String>,
     /// published without a replica identity: UPDATE is refused by the server
     pub update_refused_by_publication: bool,
-    /// of the row key's text columns
+    /// of the text columns of every key in `row_keys`
     pub collation_mismatches: Vec<Collation>,
     /// storage parameter, 100 by default
     pub fillfactor: u32,

@@ -94,6 +94,27 @@ impl Condition {
         }
     }
 
+    /// The next thing to do.
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::LockTimeout | Self::Deadlock | Self::Serialization | Self::StatementTimeout => None,
+            Self::SessionEnded | Self::Unavailable => {
+                Some("committed batches stay; go on with `reencrypt run --resume`")
+            }
+            Self::DiskFull => Some("make room on the database's disk, then go on with `reencrypt run --resume`"),
+            Self::ReadOnly => Some("connect to the primary; a standby or a read-only database takes no rotation"),
+            Self::Privilege => Some("`reencrypt plan` prints the missing GRANT"),
+            Self::RowSecurity => Some("use the table's owner or a role with BYPASSRLS"),
+            Self::ValueTooLong => Some("`reencrypt plan` names the column whose limit is too small; widen it"),
+            Self::UniqueViolation => Some("`reencrypt plan` names the unique indexes over rewritten columns"),
+            Self::ConstraintViolation => Some("`reencrypt plan` names the constraints and triggers of the table"),
+            Self::SnapshotLost => Some("run `reencrypt verify` again"),
+            Self::SchemaChanged => Some("the schema changed; make a new plan with `reencrypt plan`"),
+            Self::Corrupted => Some("stop, and restore or repair the database first"),
+            Self::Other => Some("the server's own log has the whole message"),
+        }
+    }
+
     /// In words.
     fn text(self) -> &'static str {
         match self {
@@ -160,6 +181,14 @@ pub enum Error {
         address: String,
         /// what is wrong with it
         reason: String,
+    },
+    /// An environment variable would change the connection behind the tool's back.
+    #[error("the environment variable {name} is set, and would change the connection: {reason}")]
+    Environment {
+        /// which
+        name: &'static str,
+        /// how
+        reason: &'static str,
     },
     /// The server is older than the tool can work with.
     #[error("server version {version} is too old: {minimum} or later is needed")]
@@ -270,6 +299,7 @@ impl Error {
             Self::Auth { .. } => "database_auth",
             Self::NoDatabase { .. } => "database_missing",
             Self::Tls { .. } => "database_tls",
+            Self::Environment { .. } => "database_environment",
             Self::TooOld { .. } => "server_too_old",
             Self::Lost { .. } | Self::Deadline { .. } => "connection_lost",
             Self::CommitUnknown { .. } => "commit_unknown",
@@ -294,6 +324,68 @@ impl Error {
 
     /// The next thing to do.
     pub fn hint(&self) -> Option<String> {
-        None
+        let hint = match self {
+            Self::Url(_) => "check the database URL; characters like @ / ? # in a password must be percent-encoded",
+            Self::Unreachable { .. } => {
+                "check that the server runs, and the host and port of the database URL; then the same command again"
+            }
+            Self::Auth { .. } => "check the role and the password in the database URL, and the server's pg_hba.conf",
+            Self::NoDatabase { .. } => "check the database's name in the URL",
+            Self::Tls { .. } => {
+                "give the server's certificate authority as `ca` under [database]; a weaker sslmode must be asked for in the URL"
+            }
+            Self::Environment { .. } => "unset it; what belongs to the connection stands in the database URL",
+            Self::TooOld { .. } => "upgrade the server",
+            Self::Lost { .. } | Self::Deadline { .. } | Self::CommitUnknown { .. } => {
+                "committed batches stay; go on with `reencrypt run --resume`"
+            }
+            Self::Statement { condition, .. } => return condition.hint().map(str::to_owned),
+            Self::Aborted => return None,
+            Self::UnknownColumn { .. } | Self::UnknownLeaf { .. } => {
+                "the schema changed; make a new plan with `reencrypt plan`"
+            }
+            Self::NoRowKey { .. } => "the table needs a primary key, or a unique index over NOT NULL columns",
+            Self::RowKey { .. } => {
+                "the table's key changed since the run began; `reencrypt abandon` it and make a new plan"
+            }
+            Self::StoreVersion { .. } => "use the version of reencrypt that made the store, or a newer one",
+            Self::StoreValue { .. } => {
+                "somebody edited the store's tables; `reencrypt abandon` the run and make a new plan"
+            }
+        };
+        Some(hint.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_error_says_what_where_and_why() {
+        let (condition, state) = (Condition::UniqueViolation, "23505".to_owned());
+        let error = Error::Statement { doing: "writing a batch", condition, state, object: None };
+        assert_eq!(error.to_string(), "a new value exists already under a unique index, while writing a batch (23505)");
+        let table = TableName { schema: "public".to_owned(), name: "Patient\u{1b}".to_owned() };
+        assert_eq!(
+            error.about(&table).to_string(),
+            "a new value exists already under a unique index, while writing a batch (23505, table public.Patient\\u{1b})"
+        );
+    }
+
+    #[test]
+    fn the_object_that_the_server_named_stays() {
+        let object = Some("constraint x".to_owned());
+        let error = Error::Statement { doing: "x", condition: Condition::Other, state: String::new(), object };
+        let error = error.about(&TableName { schema: "a".to_owned(), name: "b".to_owned() });
+        assert!(error.to_string().ends_with("(, constraint x)"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_known_asks_for_a_new_session() {
+        let unknown = Error::CommitUnknown { reason: "x".to_owned() };
+        assert_eq!((unknown.verdict(), unknown.code()), (Verdict::Reconnect, "commit_unknown"));
+        let version = Error::StoreVersion { reason: "x".to_owned() };
+        assert_eq!((version.verdict(), version.code()), (Verdict::Fatal, "store_version"));
     }
 }

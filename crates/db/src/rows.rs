@@ -47,7 +47,7 @@ impl Rows {
     }
 
     /// Whether the range that was asked for ends with these rows: the read was successful and there was nothing more. A batch may be shorter than its limit and
-    /// not be the last, since it is bounded in bytes too.
+    /// not be the last, since it is bounded in bytes too. Always false of a heap scan, whose end is [`crate::Transaction::next_rows`]'s `None`.
     pub fn is_last(&self) -> bool {
         on!(self, rows => rows.is_last())
     }

@@ -209,7 +209,8 @@ impl Transaction<'_> {
         on!(self.0, c => c.export_snapshot().await)
     }
 
-    /// A scan of the heap itself, never through an index: part `part` of `parts`.
+    /// A scan of the heap itself, never through an index: part `part` of `parts`. In a snapshot transaction: in another one, a row that moves between two
+    /// portions could be missed.
     pub async fn heap_scan(&mut self, selection: &Selection, part: u32, parts: u32) -> Result<HeapScan> {
         on!(self.0, c => c.heap_scan(selection, part, parts).await)
     }
@@ -230,7 +231,8 @@ impl Transaction<'_> {
         on!(self.0, c => c.still_in_flight(transactions).await)
     }
 
-    /// Rows of the leaf whose writer the snapshot does not see (a superset is allowed), in a later transaction. Read in portions: pass back what it returned; `None` at the end.
+    /// Rows of the leaf whose writer the snapshot does not see (a superset is allowed), in a later transaction, itself a snapshot for the same reason as
+    /// [`Self::heap_scan`]. Read in portions with [`Self::next_rows`].
     pub async fn unseen_scan(
         &mut self,
         selection: &Selection,

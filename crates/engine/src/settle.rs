@@ -179,7 +179,7 @@ impl Settled {
         chunk.counts = self.counts_json;
         chunk.rows += self.rows;
         *counts = self.counts;
-        rotation.add_rows(table, self.rows);
+        rotation.add_rows(table, chunk.pass, self.rows);
         let observer = &rotation.context.observer;
         observer.event(&Event::BatchCommitted {
             pass: chunk.pass,

@@ -5,7 +5,7 @@ use crate::{Limits, Mode};
 pub(crate) const READ_DEADLINE_MS: u64 = 60_000;
 
 /// The server stops a read a little before our deadline does, so that the connection survives.
-const READ_STATEMENT_MS: u64 = 55_000;
+pub(crate) const READ_STATEMENT_MS: u64 = 55_000;
 const READ_LOCK_MS: u64 = 10_000;
 const READ_IDLE_MS: u64 = 60_000;
 

@@ -1,17 +1,21 @@
 //! One connection: opening it, the deadline over each of its calls, and the transaction that is open on it.
 use super::{
-    begin::{READ_DEADLINE_MS, begin},
+    begin::{READ_DEADLINE_MS, READ_STATEMENT_MS, begin},
     failure,
     rows::length,
     wire::Parameters,
 };
-use crate::{Condition, ConnectOptions, Error, Identity, Mode, Result, TlsMode, url::Host, url::Server};
+use crate::{
+    Condition, ConnectOptions, Error, Identity, Mode, Result, TlsMode,
+    identifier::shown,
+    url::{Host, Server},
+};
 use futures_util::TryStreamExt;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Either, Executor,
     postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode},
 };
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, path::Path, time::Duration};
 
 /// The oldest server whose catalog and heap scans the statements are written for.
 const VERSION_MIN: u32 = 140_000;
@@ -26,6 +30,8 @@ pub(crate) struct Connection {
     /// For example 150018.
     version: u32,
     deadline: Duration,
+    /// The server's own limit in the open transaction.
+    statement_timeout_ms: u64,
     /// What reads are cut down to after one that was too large.
     pub(crate) batch_rows_max: u32,
 }
@@ -58,32 +64,29 @@ impl Connection {
     /// Connects and says which database it is.
     pub(crate) async fn open(options: &ConnectOptions) -> Result<(Self, Identity, TlsMode)> {
         let server = options.url.server().ok_or(crate::UrlError::Scheme)?;
-        let tls = server.tls(options.tls);
-        let address = server.address();
-        let limit = server.connect_timeout.unwrap_or(options.connect_timeout);
-        if server.channel_binding && tls != TlsMode::VerifyFull {
-            let reason = "channel_binding=require needs sslmode=verify-full here".to_owned();
-            return Err(Error::Tls { address, reason });
-        }
-        let driver = driver_options(options, server, tls);
-        let link = match tokio::time::timeout(limit, driver.connect()).await {
-            Ok(Ok(link)) => link,
-            Ok(Err(error)) => return Err(failure::connecting(&address, &server.user, &server.database, error)),
-            Err(_) => {
-                let reason = format!("no answer within {} ms", limit.as_millis());
-                return Err(Error::Unreachable { address, reason });
-            }
+        let ca = options.ca.as_deref().or(server.ca.as_deref());
+        let tls = match server.tls(options.tls) {
+            // As with libpq, an authority that was named is meant to be used.
+            TlsMode::Require if ca.is_some() => TlsMode::VerifyCa,
+            mode => mode,
         };
+        refuse_environment(|name| std::env::var_os(name).is_some(), server, tls)?;
+        check_tls(server, tls, ca)?;
+        let limit = server.connect_timeout.unwrap_or(options.connect_timeout);
+        let link = connect(server, driver_options(options, server, tls, ca), limit).await?;
         let version = link.server_version_num().unwrap_or(0);
-        if version < VERSION_MIN {
-            let version = format!("{}.{}", version / 10_000, version % 10_000);
-            return Err(Error::TooOld { version, minimum: "14" });
-        }
-        let mut connection =
-            Self { link: Some(link), state: State::Idle, pid: 0, version, deadline: limit, batch_rows_max: u32::MAX };
+        refuse_old(version)?;
+        let mut connection = Self {
+            link: Some(link),
+            state: State::Idle,
+            pid: 0,
+            version,
+            deadline: limit,
+            statement_timeout_ms: READ_STATEMENT_MS,
+            batch_rows_max: u32::MAX,
+        };
         let system = connection.greet().await?;
-        let identity = Identity { address, database: server.database.clone(), system };
-        Ok((connection, identity, tls))
+        Ok((connection, Identity { address: server.address(), database: server.database.clone(), system }, tls))
     }
 
     pub(crate) fn pid(&self) -> i64 {
@@ -106,10 +109,12 @@ impl Connection {
     }
 
     pub(crate) async fn begin(&mut self, mode: Mode<'_>) -> Result<()> {
-        self.deadline = match mode {
-            Mode::Write(limits) => Duration::from_millis(limits.deadline_ms.into()),
-            Mode::Read | Mode::Snapshot(_) => Duration::from_millis(READ_DEADLINE_MS),
+        let (statement_timeout_ms, deadline_ms) = match mode {
+            Mode::Write(limits) => (limits.statement_timeout_ms.into(), limits.deadline_ms.into()),
+            Mode::Read | Mode::Snapshot(_) => (READ_STATEMENT_MS, READ_DEADLINE_MS),
         };
+        self.statement_timeout_ms = statement_timeout_ms;
+        self.deadline = Duration::from_millis(deadline_ms);
         let sql = begin(&mode, self.state != State::Idle, self.version);
         // Until all of it succeeded, the next one has something to roll back.
         self.state = State::Failed;
@@ -151,12 +156,15 @@ impl Connection {
         Ok(self.run(doing, sql, Some(with), None).await?.rows)
     }
 
-    /// The same for a time of its own.
+    /// A statement that may take longer than its transaction's others.
     pub(crate) async fn query_within(&mut self, doing: &'static str, sql: &str, limit: Duration) -> Result<Vec<PgRow>> {
-        let usual = std::mem::replace(&mut self.deadline, limit);
+        self.simple(doing, &format!("SET LOCAL statement_timeout = {}", limit.as_millis())).await?;
+        let usual = std::mem::replace(&mut self.deadline, limit + CLOSE);
         let outcome = self.run(doing, sql, Some(Parameters::default()), None).await;
         self.deadline = usual;
-        Ok(outcome?.rows)
+        let rows = outcome?.rows;
+        self.simple(doing, &format!("SET LOCAL statement_timeout = {}", self.statement_timeout_ms)).await?;
+        Ok(rows)
     }
 
     /// One statement with parameters, of whose rows only so many come that a bound in bytes is reached.
@@ -256,13 +264,60 @@ async fn collect(
     Ok(outcome)
 }
 
+async fn connect(server: &Server, driver: PgConnectOptions, limit: Duration) -> Result<PgConnection> {
+    match tokio::time::timeout(limit, driver.connect()).await {
+        Ok(Ok(link)) => Ok(link),
+        Ok(Err(error)) => Err(failure::connecting(&server.address(), &server.user, &server.database, error)),
+        Err(_) => {
+            let reason = format!("no answer within {} ms", limit.as_millis());
+            Err(Error::Unreachable { address: server.address(), reason })
+        }
+    }
+}
+
+fn refuse_old(version: u32) -> Result<()> {
+    if version >= VERSION_MIN {
+        return Ok(());
+    }
+    Err(Error::TooOld { version: format!("{}.{}", version / 10_000, version % 10_000), minimum: "14" })
+}
+
+/// What can be said about TLS before connecting.
+fn check_tls(server: &Server, tls: TlsMode, ca: Option<&Path>) -> Result<()> {
+    let refused = |reason| Err(Error::Tls { address: server.address(), reason });
+    if server.channel_binding && tls != TlsMode::VerifyFull {
+        return refused("channel_binding=require needs sslmode=verify-full here".to_owned());
+    }
+    if tls == TlsMode::Disable {
+        return Ok(());
+    }
+    for path in [ca, server.client_certificate.as_deref(), server.client_key.as_deref()].into_iter().flatten() {
+        if let Err(error) = std::fs::File::open(path) {
+            return refused(format!("{}: {error}", shown(&path.display().to_string())));
+        }
+    }
+    Ok(())
+}
+
+/// The driver reads some variables that cannot be overridden by saying otherwise.
+fn refuse_environment(is_set: impl Fn(&str) -> bool, server: &Server, tls: TlsMode) -> Result<()> {
+    if is_set("PGOPTIONS") {
+        let reason = "settings of a session do not survive a pooler";
+        return Err(Error::Environment { name: "PGOPTIONS", reason });
+    }
+    let certificate = ["PGSSLCERT", "PGSSLKEY"].into_iter().find(|name| is_set(name));
+    match certificate {
+        Some(name) if tls != TlsMode::Disable && server.client_key.is_none() => {
+            Err(Error::Environment { name, reason: "it adds a client certificate that the database URL does not name" })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Everything is said, so that no environment variable and no password file decides.
-fn driver_options(options: &ConnectOptions, server: &Server, tls: TlsMode) -> PgConnectOptions {
-    let ca = options.ca.as_ref().or(server.ca.as_ref());
+fn driver_options(options: &ConnectOptions, server: &Server, tls: TlsMode, ca: Option<&Path>) -> PgConnectOptions {
     let mode = match tls {
         TlsMode::Disable => PgSslMode::Disable,
-        // As with libpq, an authority that was named is meant to be used.
-        TlsMode::Require if ca.is_some() => PgSslMode::VerifyCa,
         TlsMode::Require => PgSslMode::Require,
         TlsMode::VerifyCa => PgSslMode::VerifyCa,
         TlsMode::VerifyFull => PgSslMode::VerifyFull,
@@ -298,5 +353,47 @@ fn snapshot_lost(error: Error) -> Error {
             Error::Statement { doing, condition: Condition::SnapshotLost, state, object }
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DatabaseUrl;
+
+    #[test]
+    fn servers_before_14_are_refused_by_their_version() {
+        assert!(refuse_old(140_000).is_ok() && refuse_old(180_001).is_ok());
+        let error = refuse_old(130_021).expect_err("too old");
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            ("server_too_old", "server version 13.21 is too old: 14 or later is needed")
+        );
+    }
+
+    #[test]
+    fn a_named_file_that_cannot_be_read_is_told_before_connecting() {
+        let url = DatabaseUrl::parse("postgres://app@db.example/x").expect("a URL");
+        let server = url.server().expect("a server");
+        let missing = Some(Path::new("/no/such/ca.pem"));
+        assert_eq!(check_tls(server, TlsMode::VerifyFull, missing).expect_err("no file").code(), "database_tls");
+        assert!(
+            check_tls(server, TlsMode::Disable, missing).is_ok()
+                && check_tls(server, TlsMode::VerifyFull, None).is_ok()
+        );
+    }
+
+    #[test]
+    fn variables_that_would_change_the_connection_are_refused() {
+        let refused = |url: &str, set: &'static [&'static str]| {
+            let url = DatabaseUrl::parse(url).expect("a URL");
+            let server = url.server().expect("a server");
+            refuse_environment(|name| set.contains(&name), server, server.tls(None)).is_err()
+        };
+        let (remote, local) = ("postgres://app@db.example/x", "postgres://app@localhost/x");
+        assert!(!refused(remote, &["PGHOST", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT"]));
+        assert!(refused(remote, &["PGOPTIONS"]) && refused(local, &["PGOPTIONS"]));
+        assert!(refused(remote, &["PGSSLKEY"]) && !refused(local, &["PGSSLKEY"]));
+        assert!(!refused("postgres://app@db.example/x?sslcert=/c.pem&sslkey=/k.pem", &["PGSSLCERT", "PGSSLKEY"]));
     }
 }

@@ -97,7 +97,6 @@ impl Connection {
 
     pub(crate) async fn count(&mut self, chosen: &Chosen) -> Result<u64> {
         let selection = chosen.postgres();
-        self.simple("preparing to count", "SET LOCAL statement_timeout = 0").await?;
         let read = self.query_within("counting rows", &selection.count(), COUNT_DEADLINE).await;
         let rows = read.map_err(|error| error.about(chosen.table()))?;
         Ok(rows.first().and_then(|row| number(row, 0)).unwrap_or_default().unsigned_abs())

@@ -76,16 +76,21 @@ fn object(server: &PgDatabaseError) -> Option<String> {
 pub(crate) fn connecting(address: &str, role: &str, database: &str, error: DriverError) -> Error {
     let address = address.to_owned();
     match error {
+        // A certificate that does not hold comes as invalid data.
+        DriverError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Error::Tls { address, reason: shown(&error.to_string()) }
+        }
         DriverError::Io(error) => Error::Unreachable { address, reason: error.to_string() },
         DriverError::Tls(error) => Error::Tls { address, reason: shown(&error.to_string()) },
         DriverError::Configuration(error) => Error::Tls { address, reason: shown(&error.to_string()) },
         DriverError::Database(error) => {
             let state = error.code().unwrap_or_default().into_owned();
             let reason = shown(error.message());
+            // PgBouncer refuses a password under the code of a protocol error.
+            let refused = ["28000", "28P01", "42501"].contains(&state.as_str())
+                || (state == "08P01" && reason.contains("authentication failed"));
             match state.as_str() {
-                "28000" | "28P01" | "42501" => {
-                    Error::Auth { address, role: role.to_owned(), database: database.to_owned(), reason }
-                }
+                _ if refused => Error::Auth { address, role: role.to_owned(), database: database.to_owned(), reason },
                 "3D000" => Error::NoDatabase { address, database: database.to_owned() },
                 _ => Error::Unreachable { address, reason: format!("{reason} ({})", shown(&state)) },
             }
@@ -153,6 +158,17 @@ mod tests {
         let broken = DriverError::Io(std::io::ErrorKind::BrokenPipe.into());
         let (error, survives) = statement("reading", broken);
         assert_eq!((error.verdict(), error.code(), survives), (Verdict::Reconnect, "connection_lost", false));
+    }
+
+    #[test]
+    fn a_bad_certificate_is_no_matter_of_trying_again() {
+        let connecting = |kind: std::io::ErrorKind| {
+            let error =
+                connecting("db.example:5432", "app", "clinic", DriverError::Io(std::io::Error::new(kind, "words")));
+            (error.code(), error.verdict())
+        };
+        assert_eq!(connecting(std::io::ErrorKind::InvalidData), ("database_tls", Verdict::Fatal));
+        assert_eq!(connecting(std::io::ErrorKind::ConnectionRefused), ("database_unreachable", Verdict::Reconnect));
     }
 
     #[test]

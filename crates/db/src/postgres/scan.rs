@@ -105,8 +105,7 @@ impl Connection {
                 }
             }
             if !outcome.rows.is_empty() {
-                let last = scan.stripes.start >= scan.stripes.blocks;
-                return Ok(Some(crate::Rows(Batch::Postgres(Rows::new(outcome.rows, 0, slots, last)))));
+                return Ok(Some(crate::Rows(Batch::Postgres(Rows::new(outcome.rows, 0, slots, false)))));
             }
         }
         Ok(None)

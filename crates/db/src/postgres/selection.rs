@@ -61,8 +61,10 @@ impl Selection {
         let key = scope.key.iter().map(KeyColumn::new).collect();
         let slots = scope.columns.iter().map(Slot::new).collect();
         let mut selection = Self { table, key, slots, first_batch: String::new(), next_batch: String::new() };
-        selection.first_batch = selection.batch_sql(true);
-        selection.next_batch = selection.batch_sql(false);
+        if !selection.key.is_empty() {
+            selection.first_batch = selection.batch_sql(true);
+            selection.next_batch = selection.batch_sql(false);
+        }
         selection
     }
 
@@ -297,4 +299,89 @@ impl Slot {
 /// The built-in schema stays readable.
 fn schema(name: &str) -> String {
     if name == "pg_catalog" { name.to_owned() } else { quoted(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TableName;
+
+    fn column(name: &str, type_name: &str, kind: ColumnKind) -> Column {
+        Column {
+            name: name.to_owned(),
+            type_name: type_name.to_owned(),
+            kind,
+            not_null: false,
+            length_max: None,
+            generated: false,
+            can_select: true,
+            can_update: true,
+        }
+    }
+
+    fn selection(key: &[(&str, &str, &str)], columns: Vec<Column>) -> Selection {
+        let part = |(name, type_name, schema): &(&str, &str, &str)| RowKeyColumn {
+            name: (*name).to_owned(),
+            type_name: (*type_name).to_owned(),
+            operator_schema: (*schema).to_owned(),
+        };
+        let table = TableName { schema: "public".to_owned(), name: "Patient".to_owned() };
+        Selection::new(&Scope { table, key: key.iter().map(part).collect(), columns })
+    }
+
+    /// Every statement over one shape of key.
+    fn statements(title: &str, selection: &Selection) -> String {
+        let all = [
+            ("largest key", selection.max_key()),
+            ("first batch", selection.batch(true).to_owned()),
+            ("next batch", selection.batch(false).to_owned()),
+            ("end of the first chunk", selection.key_after(true)),
+            ("end of the next chunk", selection.key_after(false)),
+            ("rows by key", selection.read_keys(false)),
+            ("rows by key, locked", selection.read_keys(true)),
+            ("compare and set", selection.compare_and_set(&(0..selection.slots.len()).collect::<Vec<_>>())),
+            ("keys for people", selection.key_texts()),
+        ];
+        all.iter().map(|(what, sql)| format!("-- {title}: {what}\n{sql};\n\n")).collect()
+    }
+
+    /// The statements of each shape, whole, as a person reads them.
+    #[test]
+    fn the_statements_are_those_of_the_file() {
+        let (text, bytes) = (ColumnKind::Text, ColumnKind::Bytes);
+        let plain = || vec![column("firstName", "text", text), column("raw", "bytea", bytes)];
+        let one = selection(&[("id", "integer", "pg_catalog")], plain());
+        let two = selection(&[("tenant", "uuid", "pg_catalog"), ("no", "character varying", "pg_catalog")], plain());
+        let elsewhere = selection(&[("email", "ext.citext", "ext")], plain());
+        let apart = selection(
+            &[
+                ("tenant", "integer", "pg_catalog"),
+                ("email", "ext.citext", "ext"),
+                ("mood", "public.\"Mood\"", "pg_catalog"),
+            ],
+            vec![
+                column("code", "public.code", text),
+                column("doc", "jsonb", ColumnKind::Json),
+                column("version", "integer", ColumnKind::Other),
+            ],
+        );
+        let mut rendered = statements("one key column", &one) + &statements("two key columns", &two);
+        rendered += &statements("a key of an extension's type", &elsewhere);
+        rendered += &statements("key columns with operators in different schemas", &apart);
+        let portion = Portion { after: (256, 0), before: Some(512), written_since: None, rows_max: 500 };
+        let unseen = Portion { after: (511, 17), before: None, written_since: Some(7), rows_max: 500 };
+        let keyless = selection(&[], plain());
+        for (what, sql) in [
+            ("no key: a portion of the heap", keyless.portion(&portion)),
+            ("no key: rows of a portion written since", keyless.portion(&unseen)),
+            ("no key: a sample of the whole", keyless.sample(None, 42, 1000)),
+            ("one key column: a sample of pages", one.sample(Some(0.0401), 42, 1000)),
+            ("one key column: one of two slots is written", one.compare_and_set(&[1])),
+            ("count", one.count()),
+        ] {
+            rendered += &format!("-- {what}\n{sql};\n\n");
+        }
+        let rendered = rendered.trim_end();
+        assert_eq!(rendered, include_str!("selection.sql").trim_end(), "rendered:\n{rendered}");
+    }
 }

@@ -1,6 +1,9 @@
 //! One connection: opening the file, transactions, and the one way in which statements reach it.
 use super::{failure, rows};
-use crate::{Error, Identity, Limits, Mode, Result, identifier::shown};
+use crate::{
+    Error, Identity, Limits, Mode, Result,
+    identifier::{quoted, shown},
+};
 use futures_util::{FutureExt, TryStreamExt};
 use sqlx::{
     Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Either, Executor, Sqlite, SqliteConnection,
@@ -71,6 +74,7 @@ impl Connection {
         const DOING: &str = "beginning a transaction";
         self.abandon();
         let (statement, open) = match mode {
+            Mode::Write(_) if self.read_only => return Err(failure::read_only(DOING)),
             Mode::Write(limits) => (begin_writing(&limits), Open::writing(&limits)),
             Mode::Read | Mode::Snapshot(_) => (BEGIN_READING.to_string(), Open::reading()),
         };
@@ -266,18 +270,20 @@ impl Connection {
         }
     }
 
-    /// Reads the encoding, which shows too whether the file is a database, and learns whether it takes writes. Asking for the write lock and giving it
-    /// back is the only way to know; it writes nothing.
+    /// Reads the encoding, which shows too whether the file is a database, and learns whether it takes writes: SQLite begins even an immediate transaction
+    /// where it does not, and says so only to a statement that could write. This one writes nothing.
     async fn look(&mut self) -> sqlx::Result<()> {
         let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut self.driver).await?;
         self.utf8 = encoding == "UTF-8";
-        sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1").fetch_optional(&mut self.driver).await?;
-        match self.driver.execute("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE; ROLLBACK").await {
-            Ok(_) => {}
-            Err(error) if failure::is_refusal(&error) => {
-                self.read_only = failure::error("opening the file", error).code() == "database_read_only";
+        let table: Option<String> = sqlx::query_scalar(ANY_TABLE).fetch_optional(&mut self.driver).await?;
+        self.driver.execute("PRAGMA busy_timeout = 0").await?;
+        if let Some(table) = table {
+            let empty_write = format!("DELETE FROM main.{} WHERE 0", quoted(&table));
+            match self.driver.execute(AssertSqlSafe(empty_write)).await {
+                Ok(_) => {}
+                Err(error) if failure::is_refusal(&error) => self.read_only = failure::is_read_only(&error),
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
         self.driver.execute("PRAGMA query_only = ON").await?;
         Ok(())
@@ -377,5 +383,99 @@ fn in_doubt(error: Error) -> Error {
 /// Readers wait for a writer's commit, which is short, a little longer than writers do for each other.
 const BEGIN_READING: &str = "PRAGMA busy_timeout = 1000; PRAGMA query_only = ON; BEGIN";
 
+const ANY_TABLE: &str = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND substr(name, 1, 7) <> 'sqlite_' LIMIT 1";
+
 /// Rows that the connection's thread may be ahead of us.
 const ROWS_AHEAD: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Snapshot, TableName, Value, Verdict};
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// A file with a table in it.
+    async fn file() -> (tempfile::TempDir, std::path::PathBuf) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("test.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut app = options.connect().await.expect("a new file");
+        app.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'old')")
+            .await
+            .expect("a table");
+        app.close().await.expect("closed");
+        (directory, path)
+    }
+
+    async fn begin_writing(connection: &mut Connection) {
+        connection.begin(Mode::Write(Limits::default())).await.expect("begun");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_takes_no_writes_is_read_and_says_so() {
+        let (_directory, path) = file().await;
+        let uri = format!("file:{}?mode=ro", path.display());
+        let (mut connection, _) = Connection::open(Path::new(&uri), LIMIT).await.expect("the file opens");
+        connection.begin(Mode::Read).await.expect("begun");
+        assert!(connection.server().await.expect("the server").read_only);
+        let name = TableName { schema: "main".to_string(), name: "t".to_string() };
+        let table = connection.table(&name).await.expect("the catalog").expect("the table");
+        assert!(!table.privileges.update && table.privileges.select);
+        assert!(table.columns.iter().all(|column| !column.can_update && column.can_select));
+        let error = connection.begin(Mode::Write(Limits::default())).await.expect_err("it takes no writes");
+        assert_eq!((error.code(), error.verdict()), ("database_read_only", Verdict::Fatal));
+        connection.begin(Mode::Read).await.expect("begun");
+        assert_eq!(connection.fetch("SELECT a FROM t", &[]).await.expect("a row"), [[Value::Text("old".to_string())]]);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_stops_cleanly() {
+        let (_directory, path) = file().await;
+        let (mut connection, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        connection.driver.execute("PRAGMA max_page_count = 3").await.expect("a limit");
+        begin_writing(&mut connection).await;
+        let large = [Value::Bytes(vec![7; 100_000])];
+        let error = connection.execute("UPDATE t SET a = $1", &large).await.expect_err("no room");
+        assert_eq!((error.code(), error.verdict()), ("database_full", Verdict::Fatal));
+        assert_eq!(connection.commit().await.expect_err("a statement failed").code(), "transaction_aborted");
+        begin_writing(&mut connection).await;
+        assert_eq!(connection.fetch("SELECT a FROM t", &[]).await.expect("a row"), [[Value::Text("old".to_string())]]);
+        connection.execute("UPDATE t SET a = $1", &[Value::Text("new".to_string())]).await.expect("room for this");
+        connection.commit().await.expect("committed");
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_transaction_lets_the_file_go_at_once() {
+        let (_directory, path) = file().await;
+        let (mut one, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        let (mut other, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        begin_writing(&mut one).await;
+        one.execute("UPDATE t SET a = 'abandoned'", &[]).await.expect("written");
+        one.abandon();
+        begin_writing(&mut other).await;
+        assert_eq!(other.fetch("SELECT a FROM t", &[]).await.expect("a row"), [[Value::Text("old".to_string())]]);
+        other.commit().await.expect("committed");
+        begin_writing(&mut one).await;
+        one.rollback().await.expect("rolled back");
+    }
+
+    #[tokio::test]
+    async fn the_same_file_has_one_identity() {
+        let (directory, path) = file().await;
+        let (_, identity) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        let around = directory.path().join(".").join("test.db");
+        assert_eq!(Connection::open(&around, LIMIT).await.expect("the file opens").1, identity);
+        assert_eq!(identity.system, "");
+        assert!(Path::new(&identity.database).is_absolute());
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_of_another_session_is_one_of_its_own() {
+        let (_directory, path) = file().await;
+        let (mut connection, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        let snapshot = Snapshot { taken_at_ms: 0, name: String::new(), horizon: 0 };
+        connection.begin(Mode::Snapshot(Some(&snapshot))).await.expect("begun");
+        connection.commit().await.expect("committed");
+    }
+}

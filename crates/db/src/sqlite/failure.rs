@@ -28,6 +28,17 @@ pub(super) fn schema_changed(doing: &'static str, table: &crate::TableName) -> E
     Error::Statement { doing, condition, state: "schema_version".to_string(), object: Some(shown(&table.name)) }
 }
 
+/// The file takes no writes.
+pub(super) fn read_only(doing: &'static str) -> Error {
+    refused(doing, READONLY, "")
+}
+
+/// Whether that is what SQLite says.
+pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|refusal| refusal.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == READONLY)
+}
+
 /// Whether the connection did what it was told and SQLite itself said no.
 pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_))

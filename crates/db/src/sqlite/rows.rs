@@ -95,16 +95,13 @@ impl Rows {
 
     /// Takes in a row as it came from the database.
     pub(super) fn push(&mut self, row: &SqliteRow) -> sqlx::Result<()> {
-        let (skipped, leading) = match self.identity {
-            Identity::Key(columns) | Identity::Place(columns) => (0, columns),
-            Identity::PlaceAndKey(columns) => (1, columns),
-        };
+        let leading = self.identity.columns();
         let start = self.buffer.len();
-        for column in skipped..skipped + leading {
+        for column in leading.clone() {
             part(row, column)?.encode(&mut self.buffer);
         }
         let span = Span { start, length: self.buffer.len() - start };
-        for column in skipped + leading..skipped + leading + self.slots {
+        for column in leading.end..leading.end + self.slots {
             let cell = self.take(row, column)?;
             self.cells.push(cell);
         }
@@ -135,6 +132,25 @@ impl Rows {
     fn slice(&self, span: Span) -> &[u8] {
         &self.buffer[span.start..span.start + span.length]
     }
+}
+
+impl Identity {
+    /// Where the columns stand that identify a row.
+    fn columns(self) -> std::ops::Range<usize> {
+        match self {
+            Identity::Key(columns) | Identity::Place(columns) => 0..columns,
+            Identity::PlaceAndKey(columns) => 1..1 + columns,
+        }
+    }
+}
+
+/// What identifies a row, encoded.
+pub(super) fn identity(row: &SqliteRow, identity: Identity) -> sqlx::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for column in identity.columns() {
+        part(row, column)?.encode(&mut bytes);
+    }
+    Ok(bytes)
 }
 
 /// The value of a key column.

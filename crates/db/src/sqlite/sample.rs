@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{Error, Result, Selection as Chosen, rows::Batch};
 use sqlx::{Either, sqlite::SqliteRow};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 const DOING: &str = "sampling a table";
 
@@ -34,9 +34,8 @@ impl Connection {
             _ => Vec::new(),
         };
         // A small table is taken whole; where the keys give nothing to spread over, the first rows stand for all.
-        let taken =
-            if found.len() * 2 < wanted { found.into_iter().chain(first).take(wanted).collect() } else { found };
-        packed(&statements, &taken)
+        let few = found.len() * 2 < wanted;
+        packed(&statements, found.iter().chain(first.iter().filter(|_| few)), wanted)
     }
 
     /// One row of each piece, in pieces that are made until there are enough.
@@ -48,7 +47,7 @@ impl Connection {
         for round in 0..ROUNDS_MAX {
             let cuts = (wanted.saturating_sub(found.len()) / pieces.len()).max(1) + 1;
             let jitter = u64::from(seed.wrapping_add(round).wrapping_mul(0x9e37_79b9));
-            pieces = pieces.iter().flat_map(|&piece| cut(piece, cuts, jitter)).take(2 * wanted).collect();
+            pieces = pieces.iter().flat_map(|&piece| cut(piece, cuts, jitter)).collect();
             let rows = self.probe(&probe, scale, &pieces).await?;
             let mut filled = Vec::new();
             for (piece, row) in pieces.iter().zip(rows) {
@@ -63,7 +62,10 @@ impl Connection {
             }
             pieces = filled;
         }
-        Ok(found.into_values().take(wanted).collect())
+        // The last round finds too many: some are left out, evenly.
+        let found_rows = found.len();
+        let stays = |nth: usize| (nth + 1) * wanted / found_rows > nth * wanted / found_rows;
+        Ok(found.into_values().enumerate().filter(|(nth, _)| stays(*nth)).map(|(_, row)| row).collect())
     }
 
     /// For each piece the first row at or after its start, with its point.
@@ -111,15 +113,22 @@ impl Connection {
     }
 }
 
-/// Rows of the probe's columns as a batch.
-fn packed(statements: &Statements, taken: &[SqliteRow]) -> Result<crate::Rows> {
+/// Rows of the probe's columns as a batch, each once.
+fn packed<'r>(
+    statements: &Statements,
+    rows: impl Iterator<Item = &'r SqliteRow>,
+    rows_max: usize,
+) -> Result<crate::Rows> {
     let identity = match statements.arity() {
         0 => Identity::Place(1),
         arity => Identity::PlaceAndKey(arity),
     };
-    let mut packed = Rows::new(identity, statements.slots());
-    for row in taken {
-        packed.push(row).map_err(|error| failure::error(DOING, error))?;
+    let (mut packed, mut known) = (Rows::new(identity, statements.slots()), HashSet::new());
+    for row in rows {
+        let key = rows::identity(row, identity).map_err(|error| failure::error(DOING, error))?;
+        if packed.len() < rows_max && known.insert(key) {
+            packed.push(row).map_err(|error| failure::error(DOING, error))?;
+        }
     }
     packed.set_last(true);
     Ok(crate::Rows(Batch::Sqlite(packed)))
@@ -219,7 +228,7 @@ const TEXT_DIGITS: usize = 9;
 const BLOB_DIGITS: usize = 7;
 const PROBES_AT_ONCE: usize = 32;
 /// Enough to come from the whole range of integers down to single keys.
-const ROUNDS_MAX: u32 = 8;
+const ROUNDS_MAX: u32 = 16;
 
 #[cfg(test)]
 mod tests {

@@ -64,18 +64,25 @@ impl Connection {
         let selection = chosen.sqlite();
         let changed = || failure::schema_changed(doing, &selection.table);
         if !self.is_checked(selection.number) {
-            let version =
-                self.integer(doing, "PRAGMA schema_version", Default::default()).await?.ok_or_else(changed)?;
-            if self.known.get(&selection.number) != Some(&version) {
-                let shape = self.shape(&selection.table).await?.ok_or_else(changed)?;
-                if !selection.settle(&shape) {
-                    self.fail();
-                    return Err(changed());
-                }
-                self.known.insert(selection.number, version);
+            if !self.is_as_it_was(doing, selection).await? {
+                self.fail();
+                return Err(changed());
             }
             self.set_checked(selection.number);
         }
         selection.settled.get().map(|settled| Arc::clone(&settled.statements)).ok_or_else(changed)
+    }
+    async fn is_as_it_was(&mut self, doing: &'static str, selection: &Selection) -> Result<bool> {
+        let Some(version) = self.integer(doing, "PRAGMA schema_version", Default::default()).await? else {
+            return Ok(false);
+        };
+        if self.known.get(&selection.number) == Some(&version) {
+            return Ok(true);
+        }
+        let as_it_was = self.shape(&selection.table).await?.is_some_and(|shape| selection.settle(&shape));
+        if as_it_was {
+            self.known.insert(selection.number, version);
+        }
+        Ok(as_it_was)
     }
 }

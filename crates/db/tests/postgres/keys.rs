@@ -23,9 +23,13 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("intervals", "id interval", "g * interval '1 hour'"),
     ("inet", "id inet", "'10.0.0.0'::inet + g * 77"),
     ("enum", "id mood", "('m' || g)::mood"),
-    ("citext_elsewhere", "id ext.citext", "((ARRAY['a','B','c','D'])[g % 4 + 1] || md5(g::text))::ext.citext"),
+    (
+        "citext_elsewhere",
+        "id ext.citext COLLATE \"C\"",
+        "((ARRAY['a','B','c','D'])[g % 4 + 1] || md5(g::text))::ext.citext",
+    ),
     ("domain", "id code", "'c' || md5(g::text)"),
-    ("domain_citext", "id email", "((ARRAY['a','B','c','D'])[g % 4 + 1] || g || '@x')::email"),
+    ("domain_citext", "id email COLLATE \"C\"", "((ARRAY['a','B','c','D'])[g % 4 + 1] || g || '@x')::email"),
     ("range", "id int4range", "int4range(g, g + g % 7 + 1)"),
     ("arrays", "id int[]", "ARRAY[g % 5, g]"),
     ("composite", "a integer, b text", "g % 5, md5(g::text)"),
@@ -35,7 +39,11 @@ const KINDS: &[(&str, &str, &str)] = &[
         "chr(65 + g % 3), date '2020-01-01' + g % 4, md5(g::text)::uuid",
     ),
     ("composite_enum", "a mood, b bigint", "('m' || (g % 4 + 1))::mood, g"),
-    ("composite_mixed", "a integer, b ext.citext, c integer", "g % 4, ('K' || g % 30)::ext.citext, g"),
+    (
+        "composite_mixed",
+        "a integer, b ext.citext COLLATE \"C\", c integer",
+        "g % 4, ((ARRAY['a','B','c','D'])[g % 3 + 1] || g % 30)::ext.citext, g",
+    ),
 ];
 const ROWS: usize = 300;
 

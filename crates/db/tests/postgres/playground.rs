@@ -11,6 +11,9 @@ use std::{
 
 const VARIABLE: &str = "REENCRYPT_TEST_POSTGRES_URL";
 
+/// Port of a PgBouncer in transaction mode before the same server; where it is set, the sessions under test go through it.
+const POOLER: &str = "REENCRYPT_TEST_PGBOUNCER_PORT";
+
 /// The database, and a superuser's connection to it.
 pub(crate) struct Playground {
     pub(crate) admin: PgConnection,
@@ -56,6 +59,9 @@ impl Playground {
 
     pub(crate) fn options(&self, role: Option<&str>) -> ConnectOptions {
         let mut url = self.url.clone();
+        if let Ok(port) = std::env::var(POOLER) {
+            url.set_port(Some(port.parse().expect("a port"))).expect("a port");
+        }
         if let Some(role) = role {
             url.set_username(role).expect("a user");
             url.set_password(Some("pw")).expect("a password");

@@ -109,7 +109,10 @@ pub(super) fn collations(subject: &Subject<'_>) -> Vec<Finding> {
         );
         Finding::fail("collation_version", message).on(&subject.table.name)
     };
-    subject.table.collation_mismatches.iter().map(finding).collect()
+    let walked = |collation: &&reencrypt_db::Collation| {
+        subject.table.row_key.iter().any(|column| column.name == collation.column)
+    };
+    subject.table.collation_mismatches.iter().filter(walked).map(finding).collect()
 }
 
 /// An identifier in double quotes, as it stands in an SQL statement for a person.

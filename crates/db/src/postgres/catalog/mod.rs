@@ -163,7 +163,7 @@ fn trigger(row: &PgRow) -> Trigger {
 }
 
 fn collation(row: &PgRow) -> Collation {
-    Collation { name: text(row, 0), recorded: text(row, 1), actual: text(row, 2) }
+    Collation { column: text(row, 0), name: text(row, 1), recorded: text(row, 2), actual: text(row, 3) }
 }
 
 /// Leaves are read by their own names, so their own policies count and not those of the table above them.

@@ -106,21 +106,22 @@ pub(super) const ROW_KEYS: &str = concat!(
     "WHERE k.n <= x.indnkeyatts ORDER BY x.indisprimary DESC, x.indnkeyatts, x.key_name, k.n"
 );
 
-/// The collations of the row key whose version is another one now than when they were recorded. The database's own has a version since PostgreSQL 15.
+/// The key columns whose collation has another version now than when it was recorded. The database's own has a version since PostgreSQL 15.
 pub(super) fn collations(version: u32) -> String {
     let of_database = if version >= 150_000 {
-        "UNION SELECT d.datcollate::pg_catalog.text, d.datcollversion::pg_catalog.text, \
+        "UNION SELECT u.attname, d.datcollate::pg_catalog.text, d.datcollversion::pg_catalog.text, \
            pg_catalog.pg_database_collation_actual_version(d.oid) \
-         FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database() AND 100 IN (SELECT oid FROM used)"
+         FROM used AS u, pg_catalog.pg_database AS d \
+         WHERE u.attcollation = 100 AND d.datname = pg_catalog.current_database()"
     } else {
         ""
     };
     format!(
-        "WITH used AS (SELECT a.attcollation AS oid FROM {}WHERE k.n <= x.indnkeyatts) \
-         SELECT * FROM (SELECT c.collname::pg_catalog.text, c.collversion::pg_catalog.text, \
+        "WITH used AS (SELECT a.attname::pg_catalog.text, a.attcollation FROM {}WHERE k.n <= x.indnkeyatts) \
+         SELECT * FROM (SELECT u.attname, c.collname::pg_catalog.text, c.collversion::pg_catalog.text, \
            pg_catalog.pg_collation_actual_version(c.oid) \
-         FROM pg_catalog.pg_collation AS c WHERE c.oid <> 100 AND c.oid IN (SELECT oid FROM used) {of_database}) \
-         AS v(name, recorded, actual) WHERE recorded <> actual ORDER BY name",
+         FROM used AS u JOIN pg_catalog.pg_collation AS c ON c.oid = u.attcollation WHERE c.oid <> 100 {of_database}) \
+         AS v(column_name, name, recorded, actual) WHERE recorded <> actual ORDER BY column_name, name",
         key_index!()
     )
 }
