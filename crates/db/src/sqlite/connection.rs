@@ -1,6 +1,9 @@
 //! One connection: opening the file, transactions, and the one way in which statements reach it.
 use super::{failure, rows};
-use crate::{Error, Identity, Limits, Mode, Result, identifier::{quoted, shown}};
+use crate::{
+    Error, Identity, Limits, Mode, Result,
+    identifier::{quoted, shown},
+};
 use futures_util::{FutureExt, TryStreamExt};
 use sqlx::{
     Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Either, Executor, Sqlite, SqliteConnection,
