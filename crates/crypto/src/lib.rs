@@ -45,3 +45,8 @@ pub use pool::Pool;
 pub use preset::{Preset, presets};
 pub use row::RowCipher;
 pub use secret::{Fingerprint, KeyPair, SecretKey};
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod vectors;

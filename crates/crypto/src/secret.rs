@@ -61,10 +61,11 @@ impl FromStr for Fingerprint {
 
     fn from_str(s: &str) -> Result<Self, String> {
         let mut bytes = [0; 8];
-        match data_encoding::HEXLOWER_PERMISSIVE.decode_mut(s.as_bytes(), &mut bytes) {
-            Ok(8) if s.len() == 16 => Ok(Self(bytes)),
-            _ => Err("a fingerprint is 16 hex digits".to_owned()),
-        }
+        let decoded = match s.len() {
+            16 => data_encoding::HEXLOWER_PERMISSIVE.decode_mut(s.as_bytes(), &mut bytes).is_ok(),
+            _ => false,
+        };
+        if decoded { Ok(Self(bytes)) } else { Err("a fingerprint is 16 hex digits".to_owned()) }
     }
 }
 

@@ -1,155 +1,147 @@
-//! What can be wrong with a reference or its secret.
-use crate::load::KEY_BYTES;
-use std::path::PathBuf;
+//! What can be wrong with a secret, without the secret.
+use std::{io, path::PathBuf};
 
 /// What is wrong with a reference or its secret. Never holds any part of the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Text that is no reference; it is not repeated.
-    #[error("a secret is given by reference, and this is none")]
-    Reference,
-    /// A way of decoding that does not exist here.
-    #[error("decode is hex, base64 or raw")]
-    Decode,
-    /// A `take` of nothing.
-    #[error("take is a number of bytes above 0")]
-    Take,
-    /// Text such as a URL is taken as it stands.
-    #[error("{what}: text is taken as it stands, without decode = \"base64\" and take")]
-    NotText {
-        /// Which secret.
-        what: String,
-    },
-    /// Nothing is there.
-    #[error("{what}: {place} is not set")]
-    Missing {
-        /// Which secret.
-        what: String,
-        /// Where it should be.
-        place: String,
-    },
-    /// Nothing stands there.
-    #[error("{what}: {place} is empty")]
-    Empty {
-        /// Which secret.
-        what: String,
-        /// Where it should be.
-        place: String,
-    },
-    /// It cannot be decoded.
-    #[error("{what}: {place} {reason}")]
-    Malformed {
-        /// Which secret.
-        what: String,
-        /// Where it is.
-        place: String,
-        /// What is wrong with it.
+    /// Not a reference. What was written is not repeated: it might be a key.
+    #[error("a secret is named as env:NAME or file:PATH: {reason}")]
+    Reference {
+        /// what is wrong with it
         reason: &'static str,
     },
-    /// It has the wrong length.
-    #[error("{what}: {place} holds {found} {unit}, {expected} are needed")]
-    Length {
-        /// Which secret.
+    /// Nothing there.
+    #[error("{what}: {place} is {state}")]
+    Missing {
+        /// for example `key.default.old`
         what: String,
-        /// Where it is.
+        /// the variable or file
         place: String,
-        /// How many are there.
+        /// `not set`, `empty`
+        state: &'static str,
+    },
+    /// Something there, but not in the form that `decode` says.
+    #[error("{what}: {place} is not {expected} ({found} characters were found)")]
+    Malformed {
+        /// for example `key.default.old`
+        what: String,
+        /// the variable or file
+        place: String,
+        /// for example `hex digits`
+        expected: &'static str,
+        /// characters, or bytes of a file
         found: usize,
-        /// How many are needed.
+    },
+    /// Decoded, but of another length.
+    #[error("{what}: {place} gives {found} bytes, and {expected} are needed")]
+    Length {
+        /// for example `key.default.old`
+        what: String,
+        /// the variable or file
+        place: String,
+        /// bytes needed
         expected: usize,
-        /// Of what.
-        unit: &'static str,
+        /// bytes found
+        found: usize,
     },
     /// The file cannot be read.
-    #[error("{what}: cannot read file {}", path.display())]
-    File {
-        /// Which secret.
+    #[error("{what}: file {path} cannot be read")]
+    FileUnreadable {
+        /// for example `key.default.old`
         what: String,
-        /// The file.
+        /// the file
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// why
+        source: io::Error,
     },
-    /// The file is a directory, a device or a pipe, or far too large.
-    #[error("{what}: {} is not a regular file of at most {size_max} bytes", path.display())]
-    NotAKeyFile {
-        /// Which secret.
+    /// The file can be read, but should not be.
+    #[error("{what}: file {path} {reason}")]
+    FileRefused {
+        /// for example `key.default.old`
         what: String,
-        /// The file.
+        /// the file
         path: PathBuf,
-        /// The largest size.
-        size_max: u64,
-    },
-    /// Others may read the file.
-    #[error("{what}: file {} can be read by others (mode {mode:04o})", path.display())]
-    FileOpenToOthers {
-        /// Which secret.
-        what: String,
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// A link that leads out of its directory.
-    #[error("{what}: {} is a symbolic link that leads out of its directory", path.display())]
-    LinkLeadsOut {
-        /// Which secret.
-        what: String,
-        /// The link.
-        path: PathBuf,
+        /// why
+        reason: FileRefusal,
     },
     /// The dotenv file cannot be read.
-    #[error("cannot read the environment file {}", path.display())]
-    EnvFile {
-        /// The file.
+    #[error("environment file {path} cannot be read")]
+    EnvironmentFile {
+        /// the file
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// why
+        source: io::Error,
     },
-    /// A line of the dotenv file cannot be parsed; it is not repeated.
-    #[error("the environment file {} has a line that is not NAME=value, {position}", path.display())]
-    EnvFileLine {
-        /// The file.
+    /// The dotenv file holds a line that is none. The line is not repeated: it might hold a key.
+    #[error("environment file {path}: what follows the first {variables} variables is no NAME=VALUE line")]
+    EnvironmentLine {
+        /// the file
         path: PathBuf,
-        /// Behind which variable.
-        position: String,
+        /// variables read before it
+        variables: usize,
     },
 }
 
+/// Why a file is not taken for a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FileRefusal {
+    /// a directory, a device, a pipe
+    #[error("is not a regular file")]
+    NotRegular,
+    /// longer than any secret
+    #[error("is longer than {} bytes", crate::file::FILE_BYTES_MAX)]
+    TooLong,
+    /// others can read it
+    #[error("can be read by others than its owner (mode {mode:03o})")]
+    Exposed {
+        /// permission bits
+        mode: u32,
+    },
+    /// a link that leads elsewhere
+    #[error("is a link out of its own directory")]
+    LeadsElsewhere,
+}
+
 impl KeyError {
-    /// The stable code of `error.code` in JSON.
+    /// The stable code of `error.code` in JSON, for example `key_missing`, `key_malformed`, `key_length`, `key_file`.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Reference | Self::Decode | Self::Take | Self::NotText { .. } => "key_reference",
-            Self::Missing { .. } | Self::Empty { .. } => "key_missing",
+            Self::Reference { .. } => "key_reference",
+            Self::Missing { .. } => "key_missing",
             Self::Malformed { .. } => "key_malformed",
             Self::Length { .. } => "key_length",
-            Self::File { .. }
-            | Self::NotAKeyFile { .. }
-            | Self::FileOpenToOthers { .. }
-            | Self::LinkLeadsOut { .. } => "key_file",
-            Self::EnvFile { .. } | Self::EnvFileLine { .. } => "env_file",
+            Self::FileUnreadable { .. } | Self::FileRefused { .. } => "key_file",
+            Self::EnvironmentFile { .. } | Self::EnvironmentLine { .. } => "env_file",
         }
     }
 
     /// The next thing to do.
     pub fn hint(&self) -> String {
         match self {
-            Self::Reference => "write env:NAME or file:PATH; a literal key is never taken".into(),
-            Self::Decode => "leave decode out for 64 hex digits".into(),
-            Self::Take => "leave take out to use all bytes".into(),
-            Self::NotText { what } => format!("leave decode and take out of {what}"),
-            Self::Missing { place, .. } | Self::Empty { place, .. } => {
-                format!("set the {place}, put it into the file of --env-file, or name another place in reencrypt.toml")
+            Self::Reference { .. } => {
+                "write env:NAME for a variable or file:PATH for a file; a key itself never stands in a configuration"
+                    .to_owned()
             }
-            Self::Malformed { .. } | Self::Length { .. } => format!(
-                "a key has {KEY_BYTES} bytes: 64 hex digits, or what decode (hex, base64, raw) and take in reencrypt.toml say"
-            ),
-            Self::File { path, .. } | Self::EnvFile { path, .. } => format!("look at it: ls -l '{}'", path.display()),
-            Self::NotAKeyFile { .. } => "name a file that holds the key alone".into(),
-            Self::FileOpenToOthers { path, .. } => format!("chmod 600 '{}'", path.display()),
-            Self::LinkLeadsOut { .. } => "name the file itself; links are followed only inside their directory".into(),
-            Self::EnvFileLine { .. } => "quote values that hold blanks or quotes: NAME='value'".into(),
+            Self::Missing { place, .. } => format!("put the secret into {place}, or name another place for it"),
+            Self::Malformed { .. } | Self::Length { .. } => {
+                "a key is 32 bytes: 64 hex digits (as `openssl rand -hex 32` prints them), or with decode = \"base64\" \
+                 44 characters, or with decode = \"raw\" the bytes themselves"
+                    .to_owned()
+            }
+            Self::FileUnreadable { path, .. } => format!("see `ls -l {}`", path.display()),
+            Self::FileRefused { path, reason: FileRefusal::Exposed { .. }, .. } => {
+                format!("type `chmod 600 {}`", path.display())
+            }
+            Self::FileRefused { reason: FileRefusal::LeadsElsewhere, .. } => {
+                "name the file that the link leads to".to_owned()
+            }
+            Self::FileRefused { .. } => "name a regular file that holds the secret and nothing else".to_owned(),
+            Self::EnvironmentFile { path, .. } => {
+                format!("see `ls -l {}`, or name another file with --env-file", path.display())
+            }
+            Self::EnvironmentLine { .. } => {
+                "write one NAME=VALUE a line; values with blanks, # or $ stand in single quotes".to_owned()
+            }
         }
     }
 }

@@ -2,16 +2,18 @@
 //! under them, and [`load_key`] and [`load_text`] read the place once, strictly.
 //!
 //! ```text
-//! "env:NAME" | "file:PATH" -> Reference -> bytes of the place -> decode, take -> SecretKey | text
+//! "env:OLD_KEY" -> Reference -> (variable | file) -> decode -> take -> 32 bytes -> SecretKey
 //! ```
+//!
+//! Errors name the variable or the file, never what stands there.
 
 mod environment;
 mod error;
 mod file;
-mod load;
+mod material;
 mod reference;
 
 pub use environment::Environment;
-pub use error::KeyError;
-pub use load::{KEY_BYTES, load_key, load_text};
+pub use error::{FileRefusal, KeyError};
+pub use material::{load_key, load_text};
 pub use reference::{Decode, Reference, Source};

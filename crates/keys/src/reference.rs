@@ -1,7 +1,6 @@
-//! References: where a secret is and how it is read.
+//! Where a secret stands, as a configuration names it.
 use crate::KeyError;
-use std::fmt;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 /// How the text of a secret becomes bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,15 +23,6 @@ pub enum Source {
     File(PathBuf),
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env(name) => write!(f, "environment variable {name}"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-        }
-    }
-}
-
 /// A place and how to read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
@@ -47,28 +37,73 @@ pub struct Reference {
 impl Reference {
     /// Parses `env:NAME` or `file:PATH`. Anything else is refused without being repeated: it might be a key.
     pub fn parse(from: &str, decode: Option<&str>, take: Option<usize>) -> Result<Self, KeyError> {
-        let source = match from.split_once(':') {
-            Some(("env", name)) if is_variable_name(name) => Source::Env(name.to_owned()),
-            Some(("file", path)) if !path.is_empty() && !path.contains('\0') => Source::File(path.into()),
-            _ => return Err(KeyError::Reference),
+        let refused = |reason| Err(KeyError::Reference { reason });
+        let source = if let Some(name) = from.strip_prefix("env:") {
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if name.is_empty() || !name.chars().all(fits) || name.starts_with(|c: char| c.is_ascii_digit()) {
+                return refused("the name of a variable is letters, digits and underscores");
+            }
+            Source::Env(name.to_owned())
+        } else if let Some(path) = from.strip_prefix("file:") {
+            if path.is_empty() || path.contains('\0') {
+                return refused("the path of the file is missing");
+            }
+            Source::File(PathBuf::from(path))
+        } else if from.starts_with("aws-") {
+            return refused("this version reads no other sources");
+        } else {
+            return refused("this is neither");
         };
         let decode = match decode {
             None | Some("hex") => Decode::Hex,
             Some("base64") => Decode::Base64,
             Some("raw") => Decode::Raw,
-            Some(_) => return Err(KeyError::Decode),
+            Some("passphrase") => return refused("decode = \"passphrase\" is not read by this version"),
+            Some(_) => return refused("decode is hex, base64 or raw"),
         };
         if take == Some(0) {
-            return Err(KeyError::Take);
+            return refused("take is a number of bytes");
         }
         Ok(Self { source, decode, take })
     }
 }
 
-/// Names are repeated in messages, so what looks more like a key than like a name is none.
-fn is_variable_name(name: &str) -> bool {
-    let first = name.bytes().next();
-    let is_wordy = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let is_hex_key = name.len() >= 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    first.is_some_and(|byte| !byte.is_ascii_digit()) && is_wordy && !is_hex_key && name.len() <= 128
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Env(name) => write!(f, "the environment variable {name}"),
+            Source::File(path) => write!(f, "the file {}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_both_places() {
+        let parsed = Reference::parse("env:OLD_KEY", None, None).unwrap();
+        let expected = Reference { source: Source::Env("OLD_KEY".into()), decode: Decode::Hex, take: None };
+        assert_eq!(parsed, expected);
+        let parsed = Reference::parse("file:keys/old: one", Some("base64"), Some(32)).unwrap();
+        let source = Source::File("keys/old: one".into());
+        assert_eq!(parsed, Reference { source, decode: Decode::Base64, take: Some(32) });
+        assert_eq!(Reference::parse("file:k", Some("raw"), None).unwrap().decode, Decode::Raw);
+    }
+
+    #[test]
+    fn refuses_without_repeating() {
+        let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+        for from in [key, "", "env:", "file:", "env:A B", "env:1A", &format!("env:{key}-"), "ENV:A", "aws-kms:x"] {
+            let e = Reference::parse(from, None, None).unwrap_err();
+            let shown = format!("{e} {e:?} {}", e.hint());
+            assert_eq!(e.code(), "key_reference");
+            assert!(!shown.contains("001122") && !shown.contains("A B"), "{shown}");
+        }
+        for decode in ["Hex", "passphrase", "utf8"] {
+            assert!(Reference::parse("env:A", Some(decode), None).is_err(), "{decode}");
+        }
+        assert!(Reference::parse("env:A", None, Some(0)).is_err());
+    }
 }

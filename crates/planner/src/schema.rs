@@ -40,16 +40,26 @@ impl std::io::Write for HashWriter<'_> {
 /// `table` walked by another key than its own: columns that are all NOT NULL under one valid, immediate, non-partial unique index.
 /// Says why where they are no such key.
 pub(crate) fn with_row_key(mut table: Table, names: &[String]) -> Result<Table, RowKeyProblem> {
-    for name in names {
-        let column = table.column(name).ok_or_else(|| RowKeyProblem::Missing(name.clone()))?;
-        if !column.not_null {
-            return Err(RowKeyProblem::Nullable(name.clone()));
-        }
-    }
     let named =
         |key: &&Vec<RowKeyColumn>| key.len() == names.len() && key.iter().all(|column| names.contains(&column.name));
-    table.row_key = table.row_keys.iter().find(named).cloned().ok_or(RowKeyProblem::NotUnique)?;
-    Ok(table)
+    match table.row_keys.iter().find(named) {
+        Some(row_key) => {
+            table.row_key = row_key.clone();
+            Ok(table)
+        }
+        None => Err(problem(&table, names)),
+    }
+}
+
+fn problem(table: &Table, names: &[String]) -> RowKeyProblem {
+    for name in names {
+        match table.column(name) {
+            None => return RowKeyProblem::Missing(name.clone()),
+            Some(column) if !column.not_null => return RowKeyProblem::Nullable(name.clone()),
+            Some(_) => {}
+        }
+    }
+    RowKeyProblem::NotUnique
 }
 
 /// Why columns are no row key.

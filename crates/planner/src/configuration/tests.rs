@@ -85,7 +85,11 @@ fn unknown_members_are_refused_with_the_nearest_known_one() {
     refused("[environment]\nnmae = 'x'", 2, "did you mean `name`?");
     refused("[database]\nurll = 'env:A'", 2, "did you mean `url`?");
     refused("[key.a]\nold = 'env:A'\nnwe = 'env:B'", 3, "did you mean `new`?");
-    refused(&with_columns("a = { format = 'gcm-triple-b64-iv16', plain_text = 'keep' }"), 4, "did you mean `plaintext`?");
+    refused(
+        &with_columns("a = { format = 'gcm-triple-b64-iv16', plain_text = 'keep' }"),
+        4,
+        "did you mean `plaintext`?",
+    );
     refused(&with_columns("a = { format = 'gcm-triple-b64-iv16', plaintext = 'kep' }"), 4, "did you mean `keep`?");
     refused(&with_columns("a = 'gcm-triple-b64-iv61'"), 4, "did you mean `gcm-triple-b64-iv16`?");
     refused("[[table]]\nname = 'a'\nrowkey = ['id']", 3, "did you mean `row_key`?");
@@ -105,7 +109,10 @@ fn what_this_version_does_not_bring_is_said_to_be_so() {
         ("[[table]]\nname = 'a'\nset = { k = 'v2' }", 3),
         ("[[table]]\nname = 'a'\n[[table.json]]\ncolumn = 'b'", 3),
         ("[[table]]\nname = 'a'\n[table.columns]\nb = { format = 'gcm-triple-b64-iv16', validate = '^x$' }", 4),
-        ("[[table]]\nname = 'a'\n[table.columns]\nb = { format = 'gcm-triple-b64-iv16', stored_as = 'json-string' }", 4),
+        (
+            "[[table]]\nname = 'a'\n[table.columns]\nb = { format = 'gcm-triple-b64-iv16', stored_as = 'json-string' }",
+            4,
+        ),
         ("[[table]]\nname = 'a'\n[table.columns]\nb = { format = 'gcm-triple-b64-iv16', columns = { iv = 'c' } }", 4),
     ] {
         refused(text, line, "not supported by this version");
@@ -147,7 +154,11 @@ fn contradictions_are_refused() {
     refused(&format!("{table}{table}"), 1, "stands twice");
     refused("[[table]]\nname = 'Patient'\n", 1, "no columns");
     refused(&format!("[[table]]\n{column}"), 1, "`name` is missing");
-    refused(&format!("[[table]]\nname = 'a'\nkey = 'phii'\n{column}\n[key.phi]\nold = 'env:A'"), 3, "did you mean `phi`?");
+    refused(
+        &format!("[[table]]\nname = 'a'\nkey = 'phii'\n{column}\n[key.phi]\nold = 'env:A'"),
+        3,
+        "did you mean `phi`?",
+    );
     let two = "[key.a]\nold = 'env:A'\n[key.b]\nold = 'env:B'\n";
     refused(&format!("{two}{table}"), 5, "several key pairs");
     refused("[key.a]\n", 1, "neither an `old` nor a `new`");
@@ -202,11 +213,8 @@ fn name() -> impl Strategy<Value = String> {
 fn column() -> impl Strategy<Value = ColumnSettings> {
     let format = || prop_oneof![Just("gcm-triple-b64-iv16".to_owned()), Just("gcm-triple-hex-iv12".to_owned())];
     let kind = prop_oneof![Just(Kind::Identity), Just(Kind::Credential), Just(Kind::Payment)];
-    let plaintext = prop_oneof![
-        Just(PlaintextPolicy::Refuse),
-        Just(PlaintextPolicy::Keep),
-        Just(PlaintextPolicy::Encrypt)
-    ];
+    let plaintext =
+        prop_oneof![Just(PlaintextPolicy::Refuse), Just(PlaintextPolicy::Keep), Just(PlaintextPolicy::Encrypt)];
     let options = (plaintext, 1..=8u8, proptest::option::of(kind), proptest::option::of(name()));
     (name(), proptest::collection::btree_set(format(), 1..=2), format(), options).prop_map(
         |(column, read, write, (plaintext, nesting_max, kind, column_alias))| ColumnSettings {
@@ -265,7 +273,10 @@ fn table(key: Option<String>) -> impl Strategy<Value = TableSettings> {
                 table_alias,
                 triggers: if allow { TriggerPolicy::Allow } else { TriggerPolicy::Refuse },
                 columns,
-                blind_indexes: index.map(|(column, spec)| BlindIndexSettings { column, of, spec }).into_iter().collect(),
+                blind_indexes: index
+                    .map(|(column, spec)| BlindIndexSettings { column, of, spec })
+                    .into_iter()
+                    .collect(),
             }
         },
     )
