@@ -118,13 +118,10 @@ impl Rotation {
                 "earlier batches stay; `reencrypt run --resume` without --on-unreadable stop quarantines it and goes on",
             ));
         }
-        let counts = batch.outcomes(table.cipher.slots());
         let mut tally = lock(&self.tally);
         for (column, plan) in table.plan.columns.iter().enumerate() {
             let tally = tally.entry((pass, table.index, column)).or_default();
-            tally.opens_new += counts.0[column].already_new;
-            tally.opens_old += counts.0[column].rotated;
-            tally.fails += counts.0[column].quarantined;
+            batch.tally(column, tally);
             let accepted = self.accepted.get(&(table.index, plan.column.clone())).copied().unwrap_or_default();
             let fails = tally.fails.saturating_sub(accepted);
             let shaped = tally.opens_new + tally.opens_old + tally.fails;
