@@ -152,16 +152,14 @@ impl Prepared {
             tables,
             accepted: self.accepted,
         };
-        let begin = std::time::Instant::now();
-        let (end, rows) = started.work().await?;
+        let (end, rates) = started.work().await?;
         let mut report = report(&self.context, &self.store, &run_id, self.intent.command()).await?;
         if end == End::Stopped {
             report.exit_code = 130;
             report.state = Some(State::Interrupted);
         }
         for table in &mut report.tables {
-            let rows = rows.get(&table.table).copied().unwrap_or_default();
-            table.rows_per_second = (rows > 0).then(|| rows as f64 / begin.elapsed().as_secs_f64().max(0.001));
+            table.rows_per_second = rates.get(&table.table).copied();
         }
         Ok(report)
     }

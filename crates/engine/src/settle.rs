@@ -180,7 +180,7 @@ impl Settled {
         chunk.counts = self.counts_json;
         chunk.rows += self.rows;
         *counts = self.counts;
-        rotation.add_rows(table, self.rows);
+        rotation.add_rows(table, chunk.pass, self.rows);
         if self.missed > 0 {
             tracing::debug!(missed = self.missed, table = %table.plan.name, "rows had changed since they were read");
         }
