@@ -92,20 +92,28 @@ async fn a_run_that_is_killed_again_and_again_ends_like_any_other(engine: Engine
     let mut random = Random::of_test("again_and_again");
     let mut running = operator.start(&RUN);
     let mut last = Progress::default();
-    for kill in 0..12 {
-        wait_for_rows(&db, &mut running, last.rows + random.within(1..400) as i64, &mut random).await;
+    let mut kills = 0;
+    for _ in 0..12 {
+        wait_for_rows(&db, &mut running, last.rows + random.within(1..200) as i64, &mut random).await;
+        if running.has_ended() {
+            break;
+        }
         running.kill().await;
+        kills += 1;
         let now = Store(&db).progress().await;
         assert!(now.rows >= last.rows && now.batches >= last.batches, "the checkpoint went backwards");
-        println!("kill {kill}: {} of {ROWS} rows in {} batches were committed", now.rows, now.batches);
+        println!("kill {kills}: {} of {ROWS} rows in {} batches were committed", now.rows, now.batches);
         last = now;
         audit.assert_in_between(&db.patients().await);
-        running = operator.start(&RESUME);
+        running = operator.start(&[&RESUME[..], &["--yes"]].concat());
     }
+    report(format!("killed {kills} times in a row on {}", db.engine()));
+    assert!(kills >= 4, "only {kills} kills");
     let end = running.finish().await.expect_code(1);
     assert_eq!(end.state(), "finished", "{end}");
     audit.assert_rotated(&db.patients().await);
-    for column in COLUMNS {
-        assert_column(&end, &seeding, column);
+    // A kill after the last batch and before the end leaves a finished run to the last resume, which then starts another.
+    if end.column("firstName")["rotated"] != 0 {
+        COLUMNS.iter().for_each(|column| assert_column(&end, &seeding, column));
     }
 }
