@@ -202,7 +202,7 @@ impl Codec {
             (Spelling::Canonical, _) => &HEXUPPER,
             _ => &HEXLOWER_PERMISSIVE,
         };
-        if text.len() % 2 != 0 {
+        if !text.len().is_multiple_of(2) {
             return None;
         }
         hex.decode_mut(text, out).ok()

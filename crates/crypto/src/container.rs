@@ -107,6 +107,14 @@ impl Container {
         }
     }
 
+    /// Whether every literal may be in `value`: without them it has no such shape, whatever is stripped from it.
+    pub(crate) fn may_hold(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Text(template) => template.may_hold(value),
+            Self::Bytes(_) => true,
+        }
+    }
+
     /// Whether `value`, which does not have this shape, almost has it.
     pub(crate) fn nearly_holds(&self, value: &[u8], spelling: Spelling, lengths: Lengths) -> bool {
         match self {

@@ -192,13 +192,13 @@ impl Format {
         exact.then_some(envelope)
     }
 
-    /// A copy without white space, where the layout tolerates it and there is some.
+    /// A copy without white space, where the layout tolerates it and there may be some.
     fn strip<'a>(&self, arena: &mut Arena, source: &Source<'a>) -> Option<Source<'a>> {
         if !self.0.strips_whitespace || arena.view(source).len() > STORED_BYTES_MAX {
             return None;
         }
-        let text = std::str::from_utf8(arena.view(source)).ok()?;
-        if !text.contains(whitespace::is_stripped) {
+        let bytes = arena.view(source);
+        if !self.0.container.may_hold(bytes) || !whitespace::may_be_in(bytes) {
             return None;
         }
         let stripped = arena.append_with(source, |text, out| {

@@ -14,6 +14,11 @@ pub(crate) fn is_stripped(c: char) -> bool {
     is_javascript(c) || matches!(c, '\u{1c}'..='\u{1f}' | '\u{85}')
 }
 
+/// Whether there may be something to strip. One pass without a branch, since most values have nothing.
+pub(crate) fn may_be_in(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |found, byte| found | (*byte <= b' ') | (*byte >= 0x80))
+}
+
 /// `String.prototype.trim`.
 pub(crate) fn trim_javascript(text: &str) -> &str {
     text.trim_matches(is_javascript)

@@ -105,6 +105,15 @@ impl Connection {
 /// An open transaction. Dropped without commit it is rolled back (the rollback is sent before the session's next use).
 pub struct Transaction<'s>(&'s mut Connection);
 
+impl Drop for Transaction<'_> {
+    /// On SQLite a forgotten read would keep the application's writers from committing until the session's next use.
+    fn drop(&mut self) {
+        if let Connection::Sqlite(connection) = &mut *self.0 {
+            connection.abandon();
+        }
+    }
+}
+
 impl Transaction<'_> {
     /// Which engine.
     pub fn dialect(&self) -> Dialect {

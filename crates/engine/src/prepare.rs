@@ -78,7 +78,12 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
         }
     }
     let store = Store::new(context.database.dialect());
-    let run = existing_run(&store, &mut session, intent).await?;
+    // What the role lacks is better said by the plan's findings, with the GRANT that is missing.
+    let (run, hidden) = match existing_run(&store, &mut session, intent).await {
+        Ok(run) => (run, None),
+        Err(error) if error.code() == "privilege_missing" => (None, Some(error)),
+        Err(error) => return Err(error),
+    };
     let (configuration, found) = match &run {
         // Discovery on half-rotated data could find something else than it did when the run began.
         Some(run) if context.configuration.tables.is_empty() => {
@@ -99,6 +104,9 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
         plan = bound;
     } else {
         refuse_findings(&plan, fails)?;
+        if let Some(error) = hidden {
+            return Err(error);
+        }
         let survey_options = SurveyOptions { sample: RUN_SAMPLE, ceiling: options.ceiling, ..SurveyOptions::default() };
         survey(&context, &mut session, &mut plan, &configuration, survey_options, &acceptances).await?;
         refuse_findings(&plan, fails)?;
@@ -389,9 +397,15 @@ pub(crate) fn refuse_findings(plan: &Plan, prevents: fn(&Finding) -> bool) -> Re
     let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
     Err(Error::refused(
         &first.code,
-        format!("{}{more}", first.message),
+        format!("{}{}{more}", place(first), first.message),
         "`reencrypt plan` shows all findings; nothing was written",
     ))
+}
+
+/// Where a finding is, as it stands before its message.
+pub(crate) fn place(finding: &Finding) -> String {
+    let place: Vec<_> = [&finding.table, &finding.column].into_iter().flatten().map(String::as_str).collect();
+    if place.is_empty() { String::new() } else { format!("{}: ", place.join(".")) }
 }
 
 /// `--plan-id`: what was approved is what runs.

@@ -5,7 +5,7 @@
 use crate::{
     BlindIndexReport, ColumnReport, Context, Error, Event, Report, TableReport, batch,
     pace::backoff,
-    prepare::{acceptances, refuse_findings},
+    prepare::{acceptances, place, refuse_findings},
     summary,
 };
 use reencrypt_checkpoint::Acceptance;
@@ -350,10 +350,7 @@ fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evid
     let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
     let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
     let finding = |code| findings.iter().find(|finding| finding.code == code);
-    let place = |finding: &Finding| {
-        let place = [&finding.table, &finding.column].into_iter().flatten().cloned().collect::<Vec<_>>().join(".");
-        format!("{place}: {}", finding.message)
-    };
+    let place = |finding: &Finding| format!("{}{}", place(finding), finding.message);
     let old_keys_known = context.keys.values().all(|pair| pair.old.is_some());
     let mismatched: u64 = plan
         .tables

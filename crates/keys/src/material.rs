@@ -72,7 +72,7 @@ fn without_newline(bytes: &[u8]) -> &[u8] {
 
 fn decode_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; text.len() / 2]);
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     data_encoding::HEXLOWER_PERMISSIVE.decode_mut(text, &mut bytes).ok().map(|_| bytes)
@@ -80,7 +80,7 @@ fn decode_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 
 fn decode_base64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; text.len()]);
-    let padded = text.len() % 4 == 0;
+    let padded = text.len().is_multiple_of(4);
     let base64 = if padded { base64_simd::STANDARD } else { base64_simd::STANDARD_NO_PAD };
     let len = base64.decode(text, base64_simd::Out::from_slice(&mut bytes)).ok()?.len();
     bytes.truncate(len);

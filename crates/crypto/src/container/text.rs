@@ -109,6 +109,13 @@ impl Template {
         separated || self.prefix().1 >= 3
     }
 
+    pub(crate) fn may_hold(&self, text: &[u8]) -> bool {
+        self.segments.iter().all(|segment| match segment {
+            Segment::Literal(bytes) => bytes.iter().all(|byte| text.contains(byte)),
+            Segment::Hole(_) => true,
+        })
+    }
+
     /// The right number of separators with each part in its alphabet and a nonce or tag of exact length; the same of
     /// a value that was cut; or a known prefix.
     pub(crate) fn nearly_holds(&self, text: &[u8], spelling: Spelling, lengths: Lengths) -> bool {
