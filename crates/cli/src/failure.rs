@@ -56,11 +56,7 @@ impl From<reencrypt_db::Error> for Failure {
 
 impl From<reencrypt_db::UrlError> for Failure {
     fn from(e: reencrypt_db::UrlError) -> Self {
-        Self::new(
-            "database_url",
-            format!("the database URL cannot be used: {e}"),
-            "write it as postgres://user:password@host:5432/database or sqlite:/path/to/file.db",
-        )
+        reencrypt_db::Error::from(e).into()
     }
 }
 

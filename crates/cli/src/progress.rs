@@ -185,7 +185,7 @@ impl Model {
         Duration::try_from_secs_f64((self.total()? - self.done) as f64 / rate).ok()
     }
 
-    /// Rate, time left, what cannot be read, and why it waits.
+    /// Rate, time left, and what cannot be read.
     fn pace(&self, now: Instant) -> String {
         let mut text = String::new();
         if let Some(rate) = self.rows_per_second(now) {
@@ -197,10 +197,11 @@ impl Model {
         if self.quarantined > 0 {
             let _ = write!(text, ", {} left alone", several(self.quarantined, "value"));
         }
-        if let Some(reason) = &self.waiting {
-            let _ = write!(text, ", waiting: {}", escaped(reason));
-        }
         text
+    }
+
+    fn wait(&self) -> String {
+        self.waiting.as_ref().map_or_else(String::new, |reason| format!("waiting: {}", escaped(reason)))
     }
 
     /// `first pass: 12,000 of 50,000 rows (24 %), 31,200 rows/s, 1.2s left`
@@ -211,6 +212,9 @@ impl Model {
             None => write!(text, " rows"),
         };
         text.push_str(&self.pace(now));
+        if self.waiting.is_some() {
+            let _ = write!(text, ", {}", self.wait());
+        }
         text
     }
 }
@@ -250,11 +254,12 @@ fn draw(model: &Mutex<Model>, terminal: &Terminal, ended: &mpsc::Receiver<()>) {
     }
 }
 
-/// One bar a table and one over all of them.
+/// One bar a table, one over all of them, and a line below that says why it waits.
 #[derive(Default)]
 struct Bars {
     tables: Vec<ProgressBar>,
     overall: Option<ProgressBar>,
+    wait: Option<ProgressBar>,
 }
 
 impl Bars {
@@ -262,7 +267,7 @@ impl Bars {
         let several = model.tables.len() > 1;
         if several {
             while self.tables.len() < model.tables.len() {
-                let bar = ProgressBar::new(0).with_style(style());
+                let bar = ProgressBar::new(0).with_style(style(BAR));
                 self.tables.push(terminal.bars().insert(self.tables.len(), bar));
             }
         }
@@ -270,14 +275,17 @@ impl Bars {
             set(bar, table.done, table.expected);
             bar.set_prefix(escaped(&table.name));
         }
-        let overall = self.overall.get_or_insert_with(|| terminal.bars().add(ProgressBar::new(0).with_style(style())));
+        let overall =
+            self.overall.get_or_insert_with(|| terminal.bars().add(ProgressBar::new(0).with_style(style(BAR))));
         set(overall, model.done, model.total());
         overall.set_prefix(model.pass_name());
         overall.set_message(model.pace(now).trim_start_matches(", ").to_owned());
+        let line = || terminal.bars().add(ProgressBar::new(0).with_style(style("{wide_msg}")));
+        self.wait.get_or_insert_with(line).set_message(model.wait());
     }
 
     fn clear(&mut self) {
-        for bar in self.tables.drain(..).chain(self.overall.take()) {
+        for bar in self.tables.drain(..).chain(self.overall.take()).chain(self.wait.take()) {
             bar.finish_and_clear();
         }
     }
@@ -288,9 +296,10 @@ fn set(bar: &ProgressBar, done: u64, expected: Option<u64>) {
     bar.set_position(done);
 }
 
-fn style() -> ProgressStyle {
-    let wanted = "{prefix:24!} {wide_bar} {human_pos:>11} of {human_len:<11} {msg}";
-    ProgressStyle::with_template(wanted).unwrap_or_else(|_| ProgressStyle::default_bar())
+const BAR: &str = "{prefix:24!} {bar:30} {human_pos:>11} of {human_len:<11} {wide_msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 #[cfg(test)]

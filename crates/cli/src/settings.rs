@@ -42,8 +42,6 @@ pub(crate) enum KeyNeeds {
 /// The configuration with all that it refers to, unread.
 pub(crate) struct Settings {
     pub(crate) configuration: Configuration,
-    /// Whether a file was read rather than the environment alone.
-    pub(crate) from_file: bool,
     /// Where relative paths of the configuration start.
     base: PathBuf,
     environment: Environment,
@@ -63,14 +61,14 @@ impl Settings {
         }
         let actor = globals.actor.clone().unwrap_or_else(|| operating_system_user(&environment));
         let file = read_configuration(globals.config.as_deref())?;
-        let (mut configuration, base, from_file) = match file {
-            Some((path, text)) => (Configuration::parse(&text)?, folder_of(&path), true),
-            None => (Configuration::from_environment(), PathBuf::new(), false),
+        let (mut configuration, base) = match file {
+            Some((path, text)) => (Configuration::parse(&text)?, folder_of(&path)),
+            None => (Configuration::from_environment(), PathBuf::new()),
         };
         if configuration.keys.is_empty() {
             configuration.keys = Configuration::from_environment().keys;
         }
-        Ok(Self { configuration, from_file, base, environment, actor })
+        Ok(Self { configuration, base, environment, actor })
     }
 
     /// Connects, reads the keys that the command needs, and hands all of it to the engine.

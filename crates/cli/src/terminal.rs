@@ -69,6 +69,11 @@ impl Terminal {
         }
     }
 
+    /// Lines that a question is about, whatever the settings.
+    pub(crate) fn tell(&self, text: &str) {
+        self.line(text);
+    }
+
     /// An error and its hint, one line each.
     pub(crate) fn error(&self, failure: &Failure) {
         self.line(&format!("error: {}", escaped(&failure.message)));

@@ -40,7 +40,6 @@ pub(super) async fn confirm(
     options: &mut RunOptions,
     session: &Session,
 ) -> Result<bool, Failure> {
-    session.terminal.note(&summary(context, plan));
     let said = Said {
         yes: session.yes,
         readers_ready: options.readers_ready,
@@ -48,7 +47,14 @@ pub(super) async fn confirm(
         production: plan.environment == PRODUCTION,
         terminal: session.terminal.can_ask(),
     };
-    match judge(said) {
+    let verdict = judge(said);
+    let summary = summary(context, plan);
+    match verdict {
+        // Nobody answers a question about what was not shown, whatever `-q` says.
+        Verdict::Ask { .. } => session.terminal.tell(&summary),
+        Verdict::Go | Verdict::Refuse { .. } => session.terminal.note(&summary),
+    }
+    match verdict {
         Verdict::Go => Ok(false),
         Verdict::Refuse { yes, plan_id, readers_ready } => Err(refusal(plan, yes, plan_id, readers_ready)),
         Verdict::Ask { readers, rotation } => {

@@ -32,11 +32,11 @@ pub(crate) async fn run(globals: &Globals, typed: PlanArguments, session: &Sessi
     Ok(Outcome::new(report.exit_code, report))
 }
 
-/// Says that tables come from discovery where no file names them.
+/// Says that tables come from discovery where the configuration names none.
 pub(super) fn note_discovery(settings: &Settings, session: &Session) {
-    if !settings.from_file {
+    if settings.configuration.tables.is_empty() {
         session
             .terminal
-            .note("no reencrypt.toml here: the database is searched for columns that open under the old key");
+            .note("no table is configured: the database is searched for columns that open under the given keys");
     }
 }

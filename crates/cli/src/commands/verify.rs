@@ -1,4 +1,5 @@
 //! `verify`
+use super::plan::note_discovery;
 use crate::{
     arguments::{Globals, VerifyArguments},
     failure::Failure,
@@ -13,6 +14,7 @@ use std::sync::Arc;
 /// Reads everything. Needs the new key alone; with the old one at hand it can say more about what does not open.
 pub(crate) async fn run(globals: &Globals, typed: &VerifyArguments, session: &Session) -> Result<Outcome, Failure> {
     let settings = Settings::load(globals, session)?;
+    note_discovery(&settings, session);
     let progress = Progress::start(&session.terminal);
     let needs = KeyNeeds::Pairs { old: Need::Optional, new: Need::Required };
     let context = Arc::new(settings.context(needs, progress.observer(), session).await?);
