@@ -387,9 +387,11 @@ pub(crate) fn refuse_findings(plan: &Plan, prevents: fn(&Finding) -> bool) -> Re
     let Some(first) = plan.findings.iter().find(|finding| prevents(finding)) else { return Ok(()) };
     let others = plan.findings.iter().filter(|finding| prevents(finding)).count() - 1;
     let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
+    let place: Vec<&str> = [&first.table, &first.column].into_iter().flatten().map(String::as_str).collect();
+    let place = if place.is_empty() { String::new() } else { format!("{}: ", place.join(".")) };
     Err(Error::refused(
         &first.code,
-        format!("{}{more}", first.message),
+        format!("{place}{}{more}", first.message),
         "`reencrypt plan` shows all findings; nothing was written",
     ))
 }
