@@ -164,20 +164,19 @@ impl Store {
         Ok(())
     }
 
-    /// The owners of unfinished chunks of the pass.
-    pub async fn chunk_owners(&self, tx: &mut Transaction<'_>, run_id: &str, pass: u32) -> Result<Vec<String>> {
-        let sql = "SELECT DISTINCT owner FROM {chunk} WHERE run_id = $1 AND pass = $2 AND done = 0 AND owner IS NOT NULL \
-                   AND lease_until_ms >= {now}";
-        let rows = self.fetch(tx, sql, &[Value::Text(run_id.to_owned()), Value::Int(i64::from(pass))]).await?;
+    /// The owners of leased chunks, and of signs of life.
+    pub async fn owners(&self, tx: &mut Transaction<'_>, run_id: &str) -> Result<Vec<String>> {
+        let sql = "SELECT owner FROM {chunk} WHERE run_id = $1 AND done = 0 AND owner IS NOT NULL AND lease_until_ms >= {now} \
+                   UNION SELECT owner FROM {worker} WHERE run_id = $1";
+        let rows = self.fetch(tx, sql, &[Value::Text(run_id.to_owned())]).await?;
         rows.iter().map(|row| text(row.first())).collect()
     }
 
-    /// Ends the leases of an owner that is known to be dead.
-    pub async fn release_owner(&self, tx: &mut Transaction<'_>, run_id: &str, pass: u32, owner: &str) -> Result<()> {
-        let sql = "UPDATE {chunk} SET lease_until_ms = 0 WHERE run_id = $1 AND pass = $2 AND done = 0 AND owner = $3";
-        let args = [Value::Text(run_id.to_owned()), Value::Int(i64::from(pass)), Value::Text(owner.to_owned())];
-        self.execute(tx, sql, &args).await?;
-        Ok(())
+    /// Ends the leases of an owner that is known to be dead, and forgets its signs of life.
+    pub async fn release_owner(&self, tx: &mut Transaction<'_>, run_id: &str, owner: &str) -> Result<()> {
+        let sql = "UPDATE {chunk} SET lease_until_ms = 0 WHERE run_id = $1 AND done = 0 AND owner = $2";
+        self.execute(tx, sql, &[Value::Text(run_id.to_owned()), Value::Text(owner.to_owned())]).await?;
+        self.retire(tx, run_id, owner).await
     }
 
     /// How many chunks of the pass are unfinished, and how many leaves are not cut to their end.

@@ -8,6 +8,8 @@ use reencrypt_db::{Transaction, Value};
 /// A process that works, or worked, on a run.
 #[derive(Debug, Clone)]
 pub struct Worker {
+    /// as in leases
+    pub owner: String,
     /// host
     pub host: String,
     /// process id there
@@ -52,15 +54,17 @@ impl Store {
 
     /// The processes of a run, last heard of first.
     pub async fn workers(&self, tx: &mut Transaction<'_>, run_id: &str) -> Result<Vec<Worker>> {
-        let sql = "SELECT host, pid, {now} - seen_ms, waiting FROM {worker} WHERE run_id = $1 ORDER BY seen_ms DESC";
+        let sql =
+            "SELECT owner, host, pid, {now} - seen_ms, waiting FROM {worker} WHERE run_id = $1 ORDER BY seen_ms DESC";
         let rows = self.fetch(tx, sql, &[Value::Text(run_id.to_owned())]).await?;
         rows.iter()
             .map(|row| {
                 Ok(Worker {
-                    host: text(row.first())?,
-                    pid: int(row.get(1))?,
-                    silent_ms: int(row.get(2))?,
-                    waiting: text_or_null(row.get(3))?,
+                    owner: text(row.first())?,
+                    host: text(row.get(1))?,
+                    pid: int(row.get(2))?,
+                    silent_ms: int(row.get(3))?,
+                    waiting: text_or_null(row.get(4))?,
                 })
             })
             .collect()

@@ -1,1 +1,6 @@
-fn main() {}
+//! The `reencrypt` command.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    reencrypt_cli::main()
+}

@@ -192,7 +192,8 @@ impl ColumnCipher {
             Reading::Foreign { damaged: true } => return quarantined(Refusal::Damaged),
             Reading::Locked => return quarantined(Refusal::Unreadable),
             Reading::Foreign { damaged: false } => match self.plaintext {
-                PlaintextPolicy::Refuse => return quarantined(Refusal::Plaintext),
+                // It can be read: a hash of it under the old sub-key is rewritten all the same.
+                PlaintextPolicy::Refuse => return (Outcome::Quarantined(Refusal::Plaintext), Plaintext::Stored),
                 PlaintextPolicy::Keep => return (Outcome::Plaintext, Plaintext::Stored),
                 PlaintextPolicy::Encrypt => (scratch.arena.append(&Source::Row(stored)), Plaintext::Stored),
             },

@@ -8,9 +8,11 @@ pub struct TableName {
     /// table
     pub name: String,
 }
+
 impl std::fmt::Display for TableName {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        unimplemented!()
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = crate::identifier::shown;
+        write!(f, "{}.{}", shown(&self.schema), shown(&self.name))
     }
 }
 
@@ -69,8 +71,10 @@ pub struct Column {
 pub struct RowKeyColumn {
     /// its name
     pub name: String,
-    /// its type
+    /// Its type, the base type of a domain, in the form that can stand in a cast.
     pub type_name: String,
+    /// The schema of the operators that its index orders by: `pg_catalog`, or where an extension's type has them. Empty on SQLite.
+    pub operator_schema: String,
 }
 
 /// An index, with what matters to a rewrite of its columns.
@@ -117,6 +121,8 @@ pub enum RowSecurity {
 /// A recorded collation version that differs from the library's, on a key column: the index may be out of order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collation {
+    /// the key column
+    pub column: String,
     /// its name
     pub name: String,
     /// when the index was built
@@ -160,6 +166,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The primary key, or else the first NOT NULL, valid, immediate, non-partial unique index; empty when there is none. SQLite: INTEGER PRIMARY KEY or a NOT NULL key.
     pub row_key: Vec<RowKeyColumn>,
+    /// Every key that could be one: NOT NULL columns under a valid, immediate, non-partial unique index; `row_key` is the first.
+    pub row_keys: Vec<Vec<RowKeyColumn>>,
     /// itself, or its leaf partitions
     pub leaves: Vec<Leaf>,
     /// all of them
@@ -176,7 +184,7 @@ pub struct Table {
     pub publications: Vec<String>,
     /// published without a replica identity: UPDATE is refused by the server
     pub update_refused_by_publication: bool,
-    /// of the row key's text columns
+    /// of the text columns of every key in `row_keys`
     pub collation_mismatches: Vec<Collation>,
     /// storage parameter, 100 by default
     pub fillfactor: u32,

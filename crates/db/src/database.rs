@@ -1,5 +1,5 @@
 //! Where the database is and how to reach it.
-use crate::{DatabaseUrl, Result, Session};
+use crate::{DatabaseUrl, Result, Session, postgres, session::Connection, sqlite};
 use std::{path::PathBuf, time::Duration};
 
 /// Which database engine.
@@ -52,26 +52,50 @@ pub struct Identity {
 }
 
 /// A database that answered once. Opens sessions.
-pub struct Database;
+pub struct Database {
+    options: ConnectOptions,
+    identity: Identity,
+    tls: TlsMode,
+}
+
 impl Database {
     /// Connects once, refuses servers that are too old, and reads the identity.
-    pub async fn connect(_options: ConnectOptions) -> Result<Self> {
-        unimplemented!()
+    pub async fn connect(options: ConnectOptions) -> Result<Self> {
+        let (session, identity, tls) = open(&options).await?;
+        session.close().await;
+        Ok(Self { options, identity, tls })
     }
+
     /// Which engine.
     pub fn dialect(&self) -> Dialect {
-        unimplemented!()
+        self.options.url.dialect()
     }
+
     /// Which database.
     pub fn identity(&self) -> &Identity {
-        unimplemented!()
+        &self.identity
     }
+
     /// A new connection of its own.
     pub async fn session(&self) -> Result<Session> {
-        unimplemented!()
+        Ok(open(&self.options).await?.0)
     }
+
     /// The TLS mode in force.
     pub fn tls(&self) -> TlsMode {
-        unimplemented!()
+        self.tls
+    }
+}
+
+async fn open(options: &ConnectOptions) -> Result<(Session, Identity, TlsMode)> {
+    match options.url.sqlite_path() {
+        Some(path) => {
+            let (connection, identity) = sqlite::Connection::open(path, options.connect_timeout).await?;
+            Ok((Session(Connection::Sqlite(connection)), identity, TlsMode::Disable))
+        }
+        None => {
+            let (connection, identity, tls) = postgres::Connection::open(options).await?;
+            Ok((Session(Connection::Postgres(connection)), identity, tls))
+        }
     }
 }

@@ -8,11 +8,14 @@
 mod catalog;
 mod database;
 mod error;
+mod identifier;
+mod postgres;
 mod row_key;
 mod rows;
 mod selection;
 mod session;
 mod snapshot;
+mod sqlite;
 mod url;
 mod value;
 
@@ -21,7 +24,7 @@ pub use catalog::{
     TableName, Trigger,
 };
 pub use database::{ConnectOptions, Database, Dialect, Identity, TlsMode};
-pub use error::{Error, Verdict};
+pub use error::{Condition, Error, Verdict};
 pub use row_key::RowKey;
 pub use rows::Rows;
 pub use selection::Selection;

@@ -1,30 +1,54 @@
 //! A batch as it was read: keys, fields, and the version that a compare-and-set holds on to.
-use crate::RowKey;
+use crate::{RowKey, postgres, sqlite};
+
 /// Rows of one [`crate::Selection`], in key order (or heap order for a heap scan). Fields are borrowed from the wire buffers; wiped or dropped with the batch.
-pub struct Rows;
+pub struct Rows(pub(crate) Batch);
+
+/// The engine's own batch.
+pub(crate) enum Batch {
+    Postgres(postgres::Rows),
+    Sqlite(sqlite::Rows),
+}
+
+/// The same call on whichever engine it is.
+macro_rules! on {
+    ($rows:expr, $bound:ident => $call:expr) => {
+        match &$rows.0 {
+            Batch::Postgres($bound) => $call,
+            Batch::Sqlite($bound) => $call,
+        }
+    };
+}
+
 impl Rows {
     /// Number of rows.
     pub fn len(&self) -> usize {
-        unimplemented!()
+        on!(self, rows => rows.len())
     }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Whether the range was read to its end: there is no further row up to the bound.
-    pub fn is_last(&self) -> bool {
-        unimplemented!()
-    }
+
     /// The row's key. Not available from a heap scan, which reads no key (panics: a bug).
-    pub fn key(&self, _row: usize) -> RowKey {
-        unimplemented!()
+    pub fn key(&self, row: usize) -> RowKey {
+        on!(self, rows => rows.key(row))
     }
+
     /// The stored bytes of the selection's `slot`-th column; `None` is SQL NULL.
-    pub fn field(&self, _row: usize, _slot: usize) -> Option<&[u8]> {
-        unimplemented!()
+    pub fn field(&self, row: usize, slot: usize) -> Option<&[u8]> {
+        on!(self, rows => rows.field(row, slot))
     }
+
     /// The sum of all field lengths, for bounds.
     pub fn bytes(&self) -> usize {
-        unimplemented!()
+        on!(self, rows => rows.bytes())
+    }
+
+    /// Whether the range that was asked for ends with these rows: the read was successful and there was nothing more. A batch may be shorter than its limit and
+    /// not be the last, since it is bounded in bytes too. Always false of a heap scan, whose end is [`crate::Transaction::next_rows`]'s `None`.
+    pub fn is_last(&self) -> bool {
+        on!(self, rows => rows.is_last())
     }
 }

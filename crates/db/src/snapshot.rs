@@ -1,12 +1,26 @@
 //! One moment of the database, shared by sessions, and scans of the heap as of it.
+use crate::{postgres, sqlite};
+
 /// An exported snapshot: its name for other sessions, when it was taken, and what it does not see.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Milliseconds since 1970 by the database's clock.
     pub taken_at_ms: i64,
+    /// PostgreSQL: the name to import; SQLite: empty.
+    pub(crate) name: String,
+    /// PostgreSQL: the oldest transaction, with its epoch, that may have been open when it was taken; SQLite: 0.
+    pub(crate) horizon: u64,
 }
+
 /// Where a heap scan stands.
-pub struct HeapScan;
+pub struct HeapScan(pub(crate) Position);
+
+/// The engine's own scan.
+pub(crate) enum Position {
+    Postgres(postgres::Scan),
+    Sqlite(sqlite::Scan),
+}
+
 /// A transaction that was open at the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InFlight {
@@ -14,4 +28,6 @@ pub struct InFlight {
     pub prepared: bool,
     /// process id, or 0 for a prepared one
     pub pid: i64,
+    /// What names it exactly: its virtual transaction, or the identifier it was prepared under.
+    pub(crate) id: String,
 }

@@ -1,7 +1,6 @@
 //! Words for every worker of a run, through its row in the store. The commands need no PHI key.
 use crate::{
     Context, Error, Report,
-    owner::Owner,
     rotation::Rotation,
     summary::{self, Saw},
 };
@@ -38,9 +37,8 @@ pub async fn unpause(context: &Context) -> Result<Report, Error> {
 pub async fn abandon(context: &Context, reason: Option<&str>) -> Result<Report, Error> {
     let detail = format!("abandoned{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default());
     let mut report = change(context, "abandon", &detail, async |store, tx, run| {
-        let workers = store.workers(tx, &run.id).await?;
-        let this = Owner::this();
-        if let Some(worker) = workers.iter().find(|worker| worker.silent_ms < 10_000 && worker.pid != this.pid()) {
+        let saw = Saw::read(store, tx, run.clone()).await?;
+        if let Some(worker) = saw.living().next() {
             return Err(Error::refused(
                 "run_alive",
                 format!("process {} on {} still works on run {}", worker.pid, worker.host, run.id),

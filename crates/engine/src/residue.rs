@@ -51,7 +51,7 @@ pub async fn quarantine_keys(context: &Context) -> Result<Vec<(ResidueLine, Vec<
         for (leaf, keys) in by_leaf {
             let Some(table) = &table else { continue };
             let Some(at) = table.leaves.iter().position(|of| of.name.to_string() == leaf) else { continue };
-            let selection = reencrypt_db::Selection::new(table, at, &[line.column.clone()])?;
+            let selection = reencrypt_db::Selection::new(table, at, std::slice::from_ref(&line.column))?;
             texts.extend(tx.key_texts(&selection, &keys).await?);
         }
         out.push((residue(&saw, line), texts));

@@ -1,7 +1,7 @@
 //! From the store's rows to a report.
 use crate::{
     BlindIndexReport, ColumnReport, Error, KeyReport, PassCounts, PassReport, Report, State, TableReport,
-    counts::SlotCounts,
+    counts::SlotCounts, owner::Owner,
 };
 use jiff::Timestamp;
 use reencrypt_checkpoint::{Acceptance, ChunkTotal, Pass, QuarantineLine, Run, RunState, Store, Worker};
@@ -46,9 +46,15 @@ impl Saw {
         self.quarantine.iter().map(|line| line.count - self.accepted(line)).sum()
     }
 
+    /// The processes that are alive, as far as can be seen from here.
+    pub(crate) fn living(&self) -> impl Iterator<Item = &Worker> {
+        let this = Owner::this();
+        self.workers.iter().filter(move |worker| worker.silent_ms < SILENT_MS && !this.is_dead(&worker.owner))
+    }
+
     /// Whether a worker is alive.
     pub(crate) fn is_alive(&self) -> bool {
-        self.workers.iter().any(|worker| worker.silent_ms < SILENT_MS)
+        self.living().next().is_some()
     }
 
     /// The state as a person sees it.
@@ -229,7 +235,7 @@ impl ColumnReport {
 
 /// The plan that the run is bound to.
 pub(crate) fn parse_plan(run: &Run) -> Result<Plan, Error> {
-    serde_json::from_str(&run.plan).map_err(|_| reencrypt_checkpoint::Error::Unreadable { what: "plan" }.into())
+    Ok(Plan::from_json(&run.plan)?)
 }
 
 /// Accepted values among `count`: all, or none once there are more than was accepted.

@@ -6,11 +6,11 @@ use crate::{
     failpoint::failpoint,
     pace::backoff,
     rotation::{LEASE_MS, Rotation},
-    settle::{Refused, Settlement, settle},
+    settle::{Refused, Settled, Settlement, settle},
 };
 use reencrypt_checkpoint::Chunk;
 use reencrypt_crypto::Expect;
-use reencrypt_db::{Dialect, Limits, Mode, RowKey, Selection, Session, Verdict};
+use reencrypt_db::{Dialect, Limits, Mode, RowKey, Selection, Session, Transaction, Verdict};
 use reencrypt_planner::BoundTable;
 use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -65,6 +65,7 @@ impl<'w> ChunkWalk<'w> {
         reencrypt_planner::check_schema(&mut tx, &table.plan).await?;
         tx.commit().await?;
         let counts = SlotCounts::from_json(&chunk.counts, table.cipher.slots())?;
+        rotation.begin_table(table, chunk.pass);
         Ok(Self { rotation, reader, writer, tables, chunk, counts })
     }
 
@@ -83,8 +84,8 @@ impl<'w> ChunkWalk<'w> {
             read(rotation, self.reader, table, selection, self.chunk.cursor.as_ref(), &upto, expect).await?;
         while batch.len() > 0 {
             failpoint!("engine::batch_resealed");
-            rotation.judge(table, &batch)?;
-            tokio::time::sleep(rotation.pace.take(batch.len() as u64)).await;
+            rotation.judge(self.chunk.pass, table, &batch)?;
+            rotation.sleep(rotation.pace.take(batch.len() as u64)).await;
             let last = batch.rows.is_last();
             let after = batch.rows.key(batch.len() - 1);
             let write = write(rotation, self.writer, table, selection, &mut self.chunk, &mut self.counts, &batch);
@@ -146,7 +147,7 @@ impl<'w> ChunkWalk<'w> {
                 Err(error) if error.verdict() == Verdict::Retry => {
                     rotation
                         .set_waiting(Some(format!("rows of {} that somebody keeps locked: {error}", table.plan.name)));
-                    tokio::time::sleep(backoff(tries)).await;
+                    rotation.sleep(backoff(tries)).await;
                     if begin.elapsed() > LOCKED_PATIENCE && locked {
                         let refused = self.refuse_pending(table, selection, expect).await?;
                         rotation.set_waiting(None);
@@ -175,15 +176,8 @@ impl<'w> ChunkWalk<'w> {
         let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
         let mut tx = self.writer.begin(Mode::Write(Limits::default())).await?;
         let settlement = Settlement::again(&batch, &self.chunk, &keys, None);
-        match settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await? {
-            Some(settled) => {
-                tx.commit().await?;
-                failpoint!("engine::after_commit");
-                settled.apply(rotation, table, &mut self.chunk, &mut self.counts);
-                Ok(true)
-            }
-            None => Ok(false),
-        }
+        let settled = settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await;
+        conclude(rotation, tx, settled, table, &mut self.chunk, &mut self.counts).await
     }
 
     /// A few rows in a transaction of their own, under row locks: a row that even so is not hit is refused by a trigger or a rule.
@@ -196,18 +190,14 @@ impl<'w> ChunkWalk<'w> {
         let rotation = self.rotation;
         let keys: Vec<_> = self.chunk.pending.iter().take(LOCKED_ROWS).cloned().collect();
         let mut tx = self.writer.begin(Mode::Write(Limits::default())).await?;
-        let rows = tx.read_keys(selection, &keys, true).await?;
-        let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
-        let settlement = Settlement::again(&batch, &self.chunk, &keys, Some(Refused::Write));
-        match settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await? {
-            Some(settled) => {
-                tx.commit().await?;
-                failpoint!("engine::after_commit");
-                settled.apply(rotation, table, &mut self.chunk, &mut self.counts);
-                Ok(true)
-            }
-            None => Ok(false),
-        }
+        let settled = async {
+            let rows = tx.read_keys(selection, &keys, true).await?;
+            let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
+            let settlement = Settlement::again(&batch, &self.chunk, &keys, Some(Refused::Write));
+            settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await
+        };
+        let settled = settled.await;
+        conclude(rotation, tx, settled, table, &mut self.chunk, &mut self.counts).await
     }
 
     /// Quarantines what somebody keeps locked; a sweep comes back to it.
@@ -309,7 +299,7 @@ async fn write(
             }
             Err(error) if error.verdict() == Verdict::Retry => {
                 rotation.set_waiting(Some(format!("{} is contended: {error}", table.plan.name)));
-                tokio::time::sleep(backoff(tries)).await;
+                rotation.sleep(backoff(tries)).await;
                 tries += 1;
                 if range.len() == 1 && tries > UNLOCKED_TRIES {
                     if !write_range(rotation, writer, table, selection, chunk, counts, batch, range.clone(), true)
@@ -345,15 +335,37 @@ async fn write_range(
 ) -> Result<bool, Error> {
     let mut tx = writer.begin(Mode::Write(Limits::default())).await?;
     let settlement = Settlement::first(batch, chunk, range, defer);
-    let Some(settled) = settle(rotation, &mut tx, table, selection, chunk, counts, settlement).await? else {
-        tx.rollback().await?;
-        return Ok(false);
-    };
-    failpoint!("engine::before_commit");
-    tx.commit().await?;
-    failpoint!("engine::after_commit");
-    settled.apply(rotation, table, chunk, counts);
-    Ok(true)
+    let settled = settle(rotation, &mut tx, table, selection, chunk, counts, settlement).await;
+    conclude(rotation, tx, settled, table, chunk, counts).await
+}
+
+/// Commits what was settled; whatever else came of it is rolled back at once, so that no lock outlives it. Says whether the lease holds.
+async fn conclude(
+    rotation: &Rotation,
+    tx: Transaction<'_>,
+    settled: Result<Option<Settled>, Error>,
+    table: &BoundTable,
+    chunk: &mut Chunk,
+    counts: &mut SlotCounts,
+) -> Result<bool, Error> {
+    match settled {
+        Ok(Some(settled)) => {
+            failpoint!("engine::before_commit");
+            tx.commit().await?;
+            failpoint!("engine::after_commit");
+            settled.apply(rotation, table, chunk, counts);
+            Ok(true)
+        }
+        Ok(None) => {
+            tx.rollback().await?;
+            Ok(false)
+        }
+        Err(error) => {
+            // The first error is the one to tell; where the rollback fails too the connection is closed.
+            let _ = tx.rollback().await;
+            Err(error)
+        }
+    }
 }
 
 /// Keys of `wanted` that `found` has not.

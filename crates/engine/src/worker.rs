@@ -1,6 +1,6 @@
 //! One worker: claims a chunk, walks it, claims the next, and takes the run from pass to pass when nothing is left.
 use crate::{
-    Error, Event,
+    Error,
     failpoint::failpoint,
     pace::backoff,
     pass,
@@ -69,7 +69,7 @@ impl Worker {
                 Ok(Step::Nothing(why)) => {
                     (tries, success) = (0, Instant::now());
                     self.rotation.set_waiting(Some(why.to_owned()));
-                    self.sleep(IDLE).await;
+                    self.rotation.sleep(IDLE).await;
                 }
                 Ok(Step::Ended(state)) => return Ok(End::State(state)),
                 Err(error) => {
@@ -82,17 +82,10 @@ impl Worker {
                     }
                     let what = if verdict == Verdict::Reconnect { "reconnecting" } else { "trying again" };
                     self.rotation.set_waiting(Some(format!("{what}: {error}")));
-                    self.sleep(backoff(tries)).await;
+                    self.rotation.sleep(backoff(tries)).await;
                     tries += 1;
                 }
             }
-        }
-    }
-
-    async fn sleep(&self, time: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(time) => {}
-            () = self.rotation.context.stop.requested() => {}
         }
     }
 
@@ -149,7 +142,7 @@ impl Worker {
             *held = None;
             return Ok(Step::Worked);
         }
-        if release_dead(&rotation, writer, run.pass).await? {
+        if rotation.bury_dead(writer).await? {
             return Ok(Step::Worked);
         }
         match pass::end_if_done(&rotation, writer, &run).await? {
@@ -231,23 +224,4 @@ async fn claim(
 
 fn walks_begun(walks: &[reencrypt_checkpoint::Walk], table_no: usize) -> bool {
     walks.iter().any(|walk| walk.table_no == table_no && walk.chunks > 0)
-}
-
-/// Ends the leases of processes of this machine that are no more; says whether there were any.
-async fn release_dead(rotation: &Rotation, writer: &mut Session, pass: u32) -> Result<bool, Error> {
-    let mut tx = writer.begin(Mode::Write(Limits::default())).await?;
-    let owners = rotation.store.chunk_owners(&mut tx, &rotation.run_id, pass).await?;
-    let dead: Vec<_> = owners.iter().filter(|owner| rotation.owner.is_dead(owner)).collect();
-    for owner in &dead {
-        rotation.store.release_owner(&mut tx, &rotation.run_id, pass, owner).await?;
-        rotation.store.retire(&mut tx, &rotation.run_id, owner).await?;
-    }
-    tx.commit().await?;
-    if !dead.is_empty() {
-        rotation
-            .context
-            .observer
-            .event(&Event::Note { message: "took over the chunks of a process that was killed".to_owned() });
-    }
-    Ok(!dead.is_empty())
 }

@@ -1,7 +1,11 @@
 //! A plan joined with the live catalog and the keys: what the engine works with.
-use crate::{Error, Plan, TablePlan};
-use reencrypt_crypto::{KeyPair, RowCipher};
-use reencrypt_db::{Selection, Table, Transaction};
+use crate::{
+    Error, Plan, TablePlan,
+    nearest::shown,
+    schema::{schema_hash, with_row_key},
+};
+use reencrypt_crypto::{BlindIndex, ColumnCipher, ColumnSpec, Fingerprint, KeyPair, RowCipher, SecretKey};
+use reencrypt_db::{Selection, Table, TableKind, Transaction};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Key pairs by name.
@@ -13,7 +17,7 @@ pub struct BoundTable {
     pub plan: TablePlan,
     /// position in the plan
     pub index: usize,
-    /// from the catalog now
+    /// from the catalog now, its row key the plan's
     pub table: Table,
     /// one per leaf, slots = columns then blind indexes
     pub leaves: Vec<Selection>,
@@ -21,12 +25,99 @@ pub struct BoundTable {
     pub cipher: Arc<RowCipher>,
 }
 
-/// Joins. Refuses (`schema_changed`) where a table's schema hash is not the plan's, and (`key_changed`) where a key's fingerprint is not the plan's.
-pub async fn bind(_tx: &mut Transaction<'_>, _plan: &Plan, _keys: &Keyring) -> Result<Vec<BoundTable>, Error> {
-    unimplemented!()
+/// Joins. Refuses (`schema_changed`) where a table's schema hash is not the plan's, and (`key_changed`) where a key's
+/// fingerprint is not the plan's.
+pub async fn bind(tx: &mut Transaction<'_>, plan: &Plan, keys: &Keyring) -> Result<Vec<BoundTable>, Error> {
+    check_keys(plan, keys)?;
+    let mut bound = Vec::with_capacity(plan.tables.len());
+    for (index, table_plan) in plan.tables.iter().enumerate() {
+        let table = catalog_table(tx, table_plan).await?;
+        let leaves = selections(&table, &table_plan.slots())?;
+        let pair = keys.get(&table_plan.key).ok_or_else(|| Error::KeyMissing { pair: table_plan.key.clone() })?;
+        let cipher = Arc::new(row_cipher(plan, table_plan, pair)?);
+        bound.push(BoundTable { plan: table_plan.clone(), index, table, leaves, cipher });
+    }
+    Ok(bound)
 }
 
 /// Refuses (`schema_changed`) where the table's schema hash is not the plan's. Cheap: before each chunk.
-pub async fn check_schema(_tx: &mut Transaction<'_>, _plan: &TablePlan) -> Result<(), Error> {
-    unimplemented!()
+pub async fn check_schema(tx: &mut Transaction<'_>, plan: &TablePlan) -> Result<(), Error> {
+    catalog_table(tx, plan).await.map(drop)
+}
+
+/// The keys that are given must be those of the plan; a key that the plan was made without, or that is not given now,
+/// says nothing.
+fn check_keys(plan: &Plan, keys: &Keyring) -> Result<(), Error> {
+    for (name, expected) in &plan.keys {
+        let Some(pair) = keys.get(name) else { return Err(Error::KeyMissing { pair: name.clone() }) };
+        check_key(name, "old", expected.old, pair.old.as_ref())?;
+        check_key(name, "new", expected.new, pair.new.as_ref())?;
+    }
+    Ok(())
+}
+
+fn check_key(
+    pair: &str,
+    side: &'static str,
+    expected: Option<Fingerprint>,
+    key: Option<&SecretKey>,
+) -> Result<(), Error> {
+    let (Some(expected), Some(key)) = (expected, key) else { return Ok(()) };
+    let found = key.fingerprint();
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::KeyChanged { pair: pair.to_owned(), side, expected, found })
+}
+
+/// The table as it is now, walked by the plan's row key; refused where it is not what the plan saw.
+async fn catalog_table(tx: &mut Transaction<'_>, plan: &TablePlan) -> Result<Table, Error> {
+    let changed = |difference: &str| Error::SchemaChanged { table: plan.name.clone(), difference: difference.into() };
+    let table = tx.table(&plan.name).await?.ok_or_else(|| changed("it is gone"))?;
+    if !matches!(table.kind, TableKind::Table | TableKind::Partitioned) {
+        return Err(changed("it is no table any more"));
+    }
+    let table = match plan.row_key.as_slice() {
+        [] => Table { row_key: Vec::new(), ..table },
+        names => with_row_key(table, names).map_err(|_| changed("its row key is no unique key any more"))?,
+    };
+    if schema_hash(&table) != plan.schema_hash {
+        return Err(changed("its columns, their types or its row key are others"));
+    }
+    Ok(table)
+}
+
+/// One selection a leaf over `slots`.
+pub(crate) fn selections(table: &Table, slots: &[String]) -> Result<Vec<Selection>, Error> {
+    (0..table.leaves.len()).map(|leaf| Ok(Selection::new(table, leaf, slots)?)).collect()
+}
+
+/// The ciphers of a table's slots under `pair`.
+pub(crate) fn row_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) -> Result<RowCipher, Error> {
+    let mut columns = Vec::with_capacity(table.columns.len());
+    for column in &table.columns {
+        let spec = ColumnSpec {
+            read: column.read.iter().map(|name| plan.format(name)).collect::<Result<_, _>>()?,
+            write: plan.format(&column.write)?,
+            plaintext: column.plaintext,
+            nesting_max: column.nesting_max,
+            table: table.table_alias.clone().unwrap_or_else(|| table.name.name.clone()),
+            column: column.column_alias.clone().unwrap_or_else(|| column.column.clone()),
+        };
+        columns.push(ColumnCipher::new(spec, pair).map_err(|source| refused(table, &column.column, source))?);
+    }
+    let mut hashes = Vec::with_capacity(table.blind_indexes.len());
+    for index in &table.blind_indexes {
+        let Some(field) = table.columns.iter().position(|column| column.column == index.of) else {
+            let problem = format!("blind index {} hashes a column that is not in the plan", shown(&index.column));
+            return Err(Error::PlanUnreadable { problem });
+        };
+        let hash = BlindIndex::new(index.spec.clone(), field, pair);
+        hashes.push(hash.map_err(|source| refused(table, &index.column, source))?);
+    }
+    Ok(RowCipher::new(columns, hashes))
+}
+
+fn refused(table: &TablePlan, column: &str, source: reencrypt_crypto::LayoutError) -> Error {
+    Error::Format { place: format!("table {}, column {}", table.name, shown(column)), source }
 }

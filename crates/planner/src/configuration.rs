@@ -1,4 +1,10 @@
 //! `reencrypt.toml` as a type that cannot be wrong. References to secrets stay unresolved.
+mod members;
+mod reading;
+mod reference;
+mod table;
+mod writing;
+
 use crate::Error;
 use reencrypt_crypto::{BlindIndexSpec, LayoutSpec, PlaintextPolicy};
 use std::collections::BTreeMap;
@@ -28,7 +34,7 @@ pub struct EnvironmentSettings {
 pub struct DatabaseSettings {
     /// default: DIRECT_DATABASE_URL, DIRECT_URL, DATABASE_URL
     pub url: Option<Reference>,
-    /// a PEM file
+    /// the path of a PEM file, written `file:PATH`
     pub ca: Option<String>,
     /// verify-full, verify-ca, require, disable
     pub tls: Option<String>,
@@ -91,6 +97,17 @@ pub struct BlindIndexSettings {
     pub spec: BlindIndexSpec,
 }
 
+/// What triggers that an UPDATE fires mean for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TriggerPolicy {
+    /// A table with such a trigger is not rotated.
+    #[default]
+    Refuse,
+    /// They may fire, once a rewritten row.
+    Allow,
+}
+
 /// One table, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSettings {
@@ -104,6 +121,8 @@ pub struct TableSettings {
     pub subject: Option<String>,
     /// for derivation
     pub table_alias: Option<String>,
+    /// whether triggers that an UPDATE fires are accepted
+    pub triggers: TriggerPolicy,
     /// at least one
     pub columns: Vec<ColumnSettings>,
     /// beside them
@@ -126,17 +145,36 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Parses TOML text. Unknown members are errors that name the nearest known one; what cli.md has and this version does not
-    /// (json, where, set, tripwire, audit, kms, ...) is an error that says so. Line numbers where toml gives them; never a value of a secret.
-    pub fn parse(_text: &str) -> Result<Self, Error> {
-        unimplemented!()
+    /// Parses TOML text. Unknown members are errors that name the nearest known one; what the documents describe and
+    /// this version does not bring (json, where, set, tripwire, audit, kms, ...) is an error that says so. Errors hold
+    /// a line and a place, never a value that might be a secret.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        reading::read(text)
     }
-    /// What stands without a file: `[key.default]` from `env:OLD_KEY` and `env:NEW_KEY`, no tables (discovery fills them).
+
+    /// What stands without a file: `[key.default]` from `env:OLD_KEY` and `env:NEW_KEY`, no tables (discovery fills
+    /// them).
     pub fn from_environment() -> Self {
-        unimplemented!()
+        Self { keys: reading::default_pair(), ..Self::default() }
     }
+
     /// TOML text that parses to `self`, with comments for a person.
     pub fn to_toml(&self) -> String {
-        unimplemented!()
+        writing::write(self)
+    }
+
+    /// The pair of `table`: the one it names, or the only one there is.
+    pub fn pair_of<'a>(&'a self, table: &'a TableSettings) -> &'a str {
+        match (&table.key, self.keys.keys().next()) {
+            (Some(key), _) => key,
+            (None, Some(only)) => only,
+            (None, None) => DEFAULT_PAIR,
+        }
     }
 }
+
+/// The pair that stands where no configuration names one.
+pub(crate) const DEFAULT_PAIR: &str = "default";
+
+#[cfg(test)]
+mod tests;

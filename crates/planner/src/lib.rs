@@ -1,8 +1,9 @@
-//! Configuration and catalog become a plan: a value that says what a run will touch, made without writing anything.
+//! Configuration and catalog become a plan: a value that says what a run will touch, made
+//! without writing anything.
 //!
 //! ```text
 //! reencrypt.toml -> Configuration ─┐
-//! catalog        -> db::Table     ─┼-> Plan (id = what was approved) -> survey (sample) -> gate, findings, estimates
+//! catalog        -> db::Table     ─┼-> Plan (id = what was approved) -> survey: gate, findings, estimates
 //! keys           -> fingerprints  ─┘        └-> bind -> BoundTable (selections, ciphers) -> the engine
 //! ```
 
@@ -10,22 +11,29 @@ mod bind;
 mod chunking;
 mod configuration;
 mod discovery;
+mod draft;
 mod error;
+mod estimate;
 mod finding;
 mod gate;
+mod nearest;
 mod plan;
 mod preflight;
+mod resolution;
+mod schema;
 mod survey;
 
 pub use bind::{BoundTable, Keyring, bind, check_schema};
 pub use chunking::chunk_rows;
 pub use configuration::{
     BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, EnvironmentSettings, KeySettings, Kind,
-    Reference, TableSettings,
+    Reference, TableSettings, TriggerPolicy,
 };
 pub use discovery::{Discovery, discover};
+pub use draft::draft;
 pub use error::Error;
 pub use finding::{Finding, Severity};
 pub use gate::{Ceiling, GateCounts};
-pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, TablePlan, draft};
-pub use survey::{ClassCounts, SurveyOptions, survey};
+pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};
+pub use schema::schema_hash;
+pub use survey::{ClassCounts, SurveyOptions, survey, unlisted};

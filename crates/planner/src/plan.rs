@@ -1,11 +1,17 @@
 //! The plan: built read-only, printable, fingerprinted, then executed.
-use crate::{ClassCounts, Configuration, Error, Finding, Keyring, Kind};
-use reencrypt_crypto::{BlindIndexSpec, Fingerprint, LayoutSpec, PlaintextPolicy};
-use reencrypt_db::{Identity, TableName, Transaction};
+mod approval;
+
+use crate::{BlindIndexSettings, ClassCounts, ColumnSettings, Error, Finding, Kind, TableSettings, TriggerPolicy};
+use reencrypt_crypto::{BlindIndexSpec, Fingerprint, Format, LayoutSpec, PlaintextPolicy};
+use reencrypt_db::{Identity, TableName};
 use std::collections::BTreeMap;
 
-/// What a run will touch. `id` is the SHA-256 (hex) over scope, formats, policies, fingerprints, schema hashes and environment: never over counts, estimates,
-/// findings or addresses of a pooler. Round-trips through JSON (`plan --out`, the run's row in the store).
+/// The version of a plan's shape that this version of the tool makes and reads.
+pub(crate) const VERSION: u32 = 1;
+
+/// What a run will touch. `id` is the SHA-256 (hex) over scope, formats, policies, fingerprints, schema hashes and
+/// environment: never over counts, estimates, findings or addresses of a pooler. Round-trips through JSON (`plan
+/// --out`, the run's row in the store).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
     /// version of this shape; others are refused
@@ -54,7 +60,10 @@ pub struct TablePlan {
     pub subject: Option<String>,
     /// for derivation
     pub table_alias: Option<String>,
-    /// `key` (part 2 adds `waves`)
+    /// whether triggers may fire
+    #[serde(default)]
+    pub triggers: TriggerPolicy,
+    /// the order of writing: `key`, by the row key
     pub order: String,
     /// not part of the id
     pub rows_estimate: u64,
@@ -119,26 +128,94 @@ pub struct Estimate {
 }
 
 impl Plan {
+    /// Reads a plan that was written as JSON. Refuses another version of the shape, and a text whose id is not that of
+    /// its content.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        // What serde says can hold a piece of the text.
+        let unreadable =
+            |e: serde_json::Error| Error::PlanUnreadable { problem: format!("line {} is no plan", e.line()) };
+        let head: Head = serde_json::from_str(text).map_err(unreadable)?;
+        if head.version != VERSION {
+            let problem = format!("it is of version {}, this version reads {VERSION}", head.version);
+            return Err(Error::PlanUnreadable { problem });
+        }
+        let plan: Plan = serde_json::from_str(text).map_err(unreadable)?;
+        if plan.id != approval::id(&plan) {
+            return Err(Error::PlanUnreadable { problem: "its id is not that of its content".into() });
+        }
+        Ok(plan)
+    }
+
     /// The worst severity, if any.
     pub fn has_failures(&self) -> bool {
         self.findings.iter().any(|f| f.severity == crate::Severity::Fail)
     }
+
     /// The first difference in what the id covers, in words, or `None`.
-    pub fn first_difference(&self, _other: &Plan) -> Option<String> {
-        unimplemented!()
+    pub fn first_difference(&self, other: &Plan) -> Option<String> {
+        approval::first_difference(self, other)
+    }
+
+    /// The configuration's tables from which this plan was made, as far as the id covers them. A run that was started
+    /// from a discovery goes on with these: another discovery of half-rotated data may find something else.
+    pub fn table_settings(&self) -> Vec<TableSettings> {
+        self.tables.iter().map(TablePlan::settings).collect()
+    }
+
+    /// The format of that name: a layout of the plan, or a preset.
+    pub(crate) fn format(&self, name: &str) -> Result<Format, Error> {
+        let unknown = || Error::UnknownFormat { format: name.to_owned() };
+        match self.layouts.get(name) {
+            Some(spec) => Format::compile(name, spec).map_err(|_| unknown()),
+            None => Format::preset(name).ok_or_else(unknown),
+        }
+    }
+
+    /// Gives the plan the id of its content.
+    pub(crate) fn seal(mut self) -> Self {
+        self.id = approval::id(&self);
+        self
     }
 }
 
-/// Resolves the configuration in the catalog and makes the plan's value with all preflight findings but without a sample. `tables` (from `--table`) narrows it. What plan can state (missing table or
-/// column with the nearest name, no row key, a view, row-level security, privileges, ...) is a `fail` finding, not an error.
-/// `for_run`: privileges for writing are checked as failures (for `plan` they are warnings).
-pub async fn draft(
-    _tx: &mut Transaction<'_>,
-    _identity: &Identity,
-    _configuration: &Configuration,
-    _keys: &Keyring,
-    _tables: &[String],
-    _for_run: bool,
-) -> Result<Plan, Error> {
-    unimplemented!()
+impl TablePlan {
+    /// The names of the slots: the encrypted columns, then the blind indexes.
+    pub fn slots(&self) -> Vec<String> {
+        let hashes = self.blind_indexes.iter().map(|index| index.column.clone());
+        self.columns.iter().map(|column| column.column.clone()).chain(hashes).collect()
+    }
+
+    fn settings(&self) -> TableSettings {
+        let column = |column: &ColumnPlan| ColumnSettings {
+            column: column.column.clone(),
+            read: column.read.clone(),
+            write: column.write.clone(),
+            plaintext: column.plaintext,
+            nesting_max: column.nesting_max,
+            kind: column.kind,
+            column_alias: column.column_alias.clone(),
+        };
+        let index = |index: &BlindIndexPlan| BlindIndexSettings {
+            column: index.column.clone(),
+            of: index.of.clone(),
+            spec: index.spec.clone(),
+        };
+        TableSettings {
+            name: format!("{}.{}", self.name.schema, self.name.name),
+            key: Some(self.key.clone()),
+            row_key: Some(self.row_key.clone()).filter(|row_key| !row_key.is_empty()),
+            subject: self.subject.clone(),
+            table_alias: self.table_alias.clone(),
+            triggers: self.triggers,
+            columns: self.columns.iter().map(column).collect(),
+            blind_indexes: self.blind_indexes.iter().map(index).collect(),
+        }
+    }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,8 +1,26 @@
 //! Counts by class on a sample, and what follows from them: the gate, unlisted columns, overflow, estimates.
-use crate::{Ceiling, Configuration, Error, Keyring, Plan};
-use reencrypt_crypto::Pool;
-use reencrypt_db::{Session, TableName};
+mod batch;
+mod rehearsal;
+mod tally;
+mod unlisted;
+
+pub(crate) use batch::{Batch, Slots, blocking, classify};
+pub(crate) use rehearsal::{rehearse, throw_away_pair};
+pub use unlisted::unlisted;
+
+use crate::{
+    Ceiling, Configuration, Error, Keyring, Plan, TablePlan,
+    bind::{row_cipher, selections},
+    estimate::{estimate, nonce_budget},
+    finding,
+    schema::with_row_key,
+};
+use batch::{begin_classifying, rows_within};
+use reencrypt_crypto::{Classified, Expect, KeyPair, Pool, RowCipher};
+use reencrypt_db::{Mode, RowSecurity, Selection, Session, Table, TableName};
 use std::sync::Arc;
+use tally::Tally;
+use tokio::task::JoinHandle;
 
 /// Values of one column by what stands in the database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -64,16 +82,167 @@ impl Default for SurveyOptions {
     }
 }
 
-/// Samples every table of the plan across its whole range, fills in `sample`, `sampled_rows` and `estimate`, and adds findings: `wrong_key` by the gate, near-miss and nested values, varchar overflow, `unlisted_ciphertext`, `unexplained_hash`.
-/// `accepted` says how many unreadable values of a column were accepted before (they are no evidence for the gate).
+/// Samples every table of the plan across its whole range, fills in `sample`, `sampled_rows` and `estimate`, and adds
+/// findings: `wrong_key` by the gate, near-miss and nested values, varchar overflow, `unlisted_ciphertext`,
+/// `unexplained_hash`. `accepted` says how many unreadable values of a column were accepted before (they are no
+/// evidence for the gate).
 pub async fn survey(
-    _session: &mut Session,
-    _plan: &mut Plan,
-    _configuration: &Configuration,
-    _keys: &Keyring,
-    _pool: &Arc<Pool>,
-    _options: SurveyOptions,
-    _accepted: &(dyn Fn(&TableName, &str) -> u64 + Send + Sync),
+    session: &mut Session,
+    plan: &mut Plan,
+    configuration: &Configuration,
+    keys: &Keyring,
+    pool: &Arc<Pool>,
+    options: SurveyOptions,
+    accepted: &(dyn Fn(&TableName, &str) -> u64 + Send + Sync),
 ) -> Result<(), Error> {
-    unimplemented!()
+    let mut tallies = Vec::new();
+    for index in 0..plan.tables.len() {
+        let Some(pair) = keys.get(&plan.tables[index].key).filter(|pair| pair.old.is_some() || pair.new.is_some())
+        else {
+            continue;
+        };
+        if let Some(tally) = survey_table(session, plan, index, pair, pool, options).await? {
+            tallies.push((index, tally));
+        }
+    }
+    for (index, mut tally) in tallies {
+        let table = &mut plan.tables[index];
+        tally.write(table, options.full, accepted);
+        let key = plan.keys.get(&table.key).cloned();
+        plan.findings.extend(tally::findings(table, &tally, key.as_ref(), options.ceiling));
+    }
+    plan.findings.extend(tally::nothing_old(plan));
+    if options.discover {
+        plan.findings
+            .extend(unlisted(session, configuration, keys, pool, options.sample.min(UNLISTED_ROWS_MAX)).await?);
+    }
+    plan.estimate = estimate(plan, session.dialect());
+    plan.findings.retain(|finding| finding.code != "nonce_budget");
+    plan.findings.extend(nonce_budget(plan, configuration));
+    finding::sort(&mut plan.findings);
+    Ok(())
+}
+
+/// One table's sample, and with `full` all of it; `None` where this role cannot read it (which the plan has a finding
+/// about).
+async fn survey_table(
+    session: &mut Session,
+    plan: &Plan,
+    index: usize,
+    pair: &Arc<KeyPair>,
+    pool: &Arc<Pool>,
+    options: SurveyOptions,
+) -> Result<Option<Tally>, Error> {
+    let table_plan = &plan.tables[index];
+    let mut tx = session.begin(Mode::Read).await?;
+    let table = tx.table(&table_plan.name).await?;
+    tx.rollback().await?;
+    let table = table.and_then(|table| match table_plan.row_key.as_slice() {
+        [] => Some(Table { row_key: Vec::new(), ..table }),
+        names => with_row_key(table, names).ok(),
+    });
+    let Some(table) = table.filter(|table| readable(table, table_plan)) else { return Ok(None) };
+    let leaves = selections(&table, &table_plan.slots())?;
+    let cipher = Arc::new(row_cipher(plan, table_plan, pair)?);
+    let mut tally = Tally::new(&table, table_plan);
+    let samples = sample(session, &table, &leaves, options.sample, options.seed).await?;
+    for rows in samples {
+        tally.add(&classify(pool, &cipher, &rows, Expect::Old).await?, rows.len());
+        if let Some(old) = &pair.old {
+            let rehearsal = row_cipher(plan, table_plan, &throw_away_pair(old)?)?;
+            tally.rehearsed(rehearse(pool, rehearsal, &rows).await?);
+        }
+    }
+    if options.full {
+        let whole = read_whole(session, &table, &leaves, &cipher, pool, Tally::new(&table, table_plan)).await?;
+        tally.replace_counts(whole);
+    }
+    Ok(Some(tally))
+}
+
+/// Whether the role can read what a sample reads: no hidden rows, and SELECT on the row key and every slot.
+fn readable(table: &Table, plan: &TablePlan) -> bool {
+    let visible = |name: &String| table.column(name).is_some_and(|column| column.can_select);
+    let columns = plan.row_key.iter().chain(&plan.slots()).all(visible);
+    table.row_security != RowSecurity::Active
+        && table.privileges.select_system
+        && (table.privileges.select || columns)
+        && plan.slots().iter().all(|name| table.column(name).is_some())
+}
+
+/// About `rows` rows of a table, over all its leaves by their size, each leaf's in a transaction of its own.
+pub(crate) async fn sample(
+    session: &mut Session,
+    table: &Table,
+    leaves: &[Selection],
+    rows: u32,
+    seed: u32,
+) -> Result<Vec<Arc<Batch>>, Error> {
+    let total = table.rows_estimate();
+    let mut samples = Vec::with_capacity(leaves.len());
+    for (leaf, selection) in table.leaves.iter().zip(leaves) {
+        let share = match total {
+            0 => u64::from(rows),
+            total => (u64::from(rows) * leaf.rows_estimate).div_ceil(total).max(LEAF_ROWS_MIN),
+        };
+        let rows = rows_within(u32::try_from(share).unwrap_or(rows).min(rows), leaf);
+        let mut tx = session.begin(Mode::Read).await?;
+        let sampled = tx.sample(selection, rows, seed).await?;
+        tx.rollback().await?;
+        if !sampled.is_empty() {
+            samples.push(Arc::new(Batch::new(sampled)));
+        }
+    }
+    Ok(samples)
+}
+
+/// Rows of each table that are looked at for what nobody listed: a look at every text of a whole database.
+const UNLISTED_ROWS_MAX: u32 = 300;
+/// Rows sampled of each leaf at least.
+const LEAF_ROWS_MIN: u64 = 20;
+/// Heap bytes that one transaction of a full reading covers, so that none is held open for long.
+const PART_BYTES: u64 = 64 << 20;
+
+/// Reads every row through the heap, in parts, each in a transaction of its own; while one batch is classified the next is
+/// read.
+async fn read_whole(
+    session: &mut Session,
+    table: &Table,
+    leaves: &[Selection],
+    cipher: &Arc<RowCipher>,
+    pool: &Arc<Pool>,
+    mut tally: Tally,
+) -> Result<Tally, Error> {
+    for (leaf, selection) in table.leaves.iter().zip(leaves) {
+        let parts = u32::try_from(leaf.heap_bytes / PART_BYTES).unwrap_or(u32::MAX).max(1);
+        for part in 0..parts {
+            let mut tx = session.begin(Mode::Read).await?;
+            let mut scan = tx.heap_scan(selection, part, parts).await?;
+            let mut before: Option<(JoinHandle<Classified>, usize)> = None;
+            while let Some(rows) = tx.next_rows(&mut scan, selection).await? {
+                let rows = Arc::new(Batch::new(rows));
+                let begun = (begin_classifying(pool, cipher, &rows, Expect::Old), rows.len());
+                if let Some((classified, rows)) = before.replace(begun) {
+                    tally.add(&classified.await.map_err(|_| Error::Worker)?, rows);
+                }
+            }
+            tx.rollback().await?;
+            if let Some((classified, rows)) = before {
+                tally.add(&classified.await.map_err(|_| Error::Worker)?, rows);
+            }
+        }
+    }
+    Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_member_by_member() {
+        let mut sum = ClassCounts { seen: 1, old: 1, ..Default::default() };
+        sum += ClassCounts { seen: 2, null: 1, plaintext: 1, ..Default::default() };
+        assert_eq!(sum, ClassCounts { seen: 3, old: 1, null: 1, plaintext: 1, ..Default::default() });
+    }
 }

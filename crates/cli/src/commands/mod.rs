@@ -1,0 +1,48 @@
+//! One module a group of commands.
+pub(crate) mod completions;
+mod confirmation;
+pub(crate) mod control;
+pub(crate) mod formats;
+pub(crate) mod init;
+pub(crate) mod plan;
+pub(crate) mod quarantine;
+pub(crate) mod rotate;
+pub(crate) mod status;
+pub(crate) mod verify;
+
+use crate::{
+    arguments::Globals,
+    failure::Failure,
+    session::Session,
+    settings::{KeyNeeds, Settings},
+};
+use reencrypt_engine::{Context, Silent};
+use std::sync::Arc;
+
+/// A context for the commands that look at the store alone: no PHI key is read, and nothing is shown while they work.
+async fn store_context(globals: &Globals, session: &Session) -> Result<Context, Failure> {
+    let settings = Settings::load(globals, session)?;
+    settings.context(KeyNeeds::Nothing, Arc::new(Silent), session).await
+}
+
+/// `word` as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:=,%+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("public.Patient"), "public.Patient");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
+}

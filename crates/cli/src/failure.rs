@@ -1,0 +1,69 @@
+//! Why a command did not start or could not go on: exit code 2.
+use std::fmt;
+
+/// A stable code, what is wrong with which thing, and the next command to type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    /// 2, or 130 after a signal.
+    pub(crate) exit_code: u8,
+}
+
+impl Failure {
+    /// A failure of the command line's own.
+    pub(crate) fn new(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), hint: Some(hint.into()), exit_code: 2 }
+    }
+
+    /// A signal came before anything was written.
+    pub(crate) fn interrupted() -> Self {
+        Self {
+            code: "interrupted".to_owned(),
+            message: "stopped by a signal before anything was written".to_owned(),
+            hint: None,
+            exit_code: 130,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<reencrypt_engine::Error> for Failure {
+    fn from(e: reencrypt_engine::Error) -> Self {
+        Self { code: e.code().to_owned(), message: e.to_string(), hint: e.hint(), exit_code: 2 }
+    }
+}
+
+impl From<reencrypt_planner::Error> for Failure {
+    fn from(e: reencrypt_planner::Error) -> Self {
+        Self { code: e.code().to_owned(), message: e.to_string(), hint: e.hint(), exit_code: 2 }
+    }
+}
+
+impl From<reencrypt_db::Error> for Failure {
+    fn from(e: reencrypt_db::Error) -> Self {
+        Self { code: e.code().to_owned(), message: e.to_string(), hint: e.hint(), exit_code: 2 }
+    }
+}
+
+impl From<reencrypt_db::UrlError> for Failure {
+    fn from(e: reencrypt_db::UrlError) -> Self {
+        reencrypt_db::Error::from(e).into()
+    }
+}
+
+impl From<reencrypt_keys::KeyError> for Failure {
+    fn from(e: reencrypt_keys::KeyError) -> Self {
+        // Only the operating system's word on a file is ever behind such an error.
+        let cause = std::error::Error::source(&e).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self { code: e.code().to_owned(), message: format!("{e}{cause}"), hint: Some(e.hint()), exit_code: 2 }
+    }
+}

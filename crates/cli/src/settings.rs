@@ -1,0 +1,239 @@
+//! What will run: the configuration file, the environment and the flags, joined once.
+use crate::{arguments::Globals, failure::Failure, session::Session};
+use reencrypt_crypto::{KeyPair, Pool, SecretKey};
+use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, TlsMode};
+use reencrypt_engine::{Context, Observer};
+use reencrypt_keys::{self as keys, Decode, Environment, Source};
+use reencrypt_planner::{Configuration, Keyring, Reference};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Read in this order where the configuration names no URL: a direct connection before a pooler.
+const URL_VARIABLES: [&str; 3] = ["DIRECT_DATABASE_URL", "DIRECT_URL", "DATABASE_URL"];
+/// The configuration that is used where none is named.
+pub(crate) const DEFAULT_FILE: &str = "reencrypt.toml";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether a command needs a key, can use it, or must not even look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Required,
+    Optional,
+}
+
+/// Which keys of each pair a command reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyNeeds {
+    /// No PHI key is looked at.
+    Nothing,
+    /// Each pair's old and new key.
+    Pairs {
+        /// the key that values stand under
+        old: Need,
+        /// the key they shall stand under
+        new: Need,
+    },
+}
+
+/// The configuration with all that it refers to, unread.
+pub(crate) struct Settings {
+    pub(crate) configuration: Configuration,
+    /// Where relative paths of the configuration start.
+    base: PathBuf,
+    environment: Environment,
+    actor: String,
+}
+
+impl Settings {
+    /// Reads the dotenv file and the configuration file. Reads no secret yet.
+    pub(crate) fn load(globals: &Globals, session: &Session) -> Result<Self, Failure> {
+        let mut environment = Environment::from_process();
+        if let Some(path) = &globals.env_file {
+            for name in environment.add_dotenv(path)? {
+                session
+                    .terminal
+                    .note(&format!("note: {name} has another value in {}; the environment's is used", path.display()));
+            }
+        }
+        let actor = globals.actor.clone().unwrap_or_else(|| operating_system_user(&environment));
+        let file = read_configuration(globals.config.as_deref())?;
+        let (mut configuration, base) = match file {
+            Some((path, text)) => (Configuration::parse(&text)?, folder_of(&path)),
+            None => (Configuration::from_environment(), PathBuf::new()),
+        };
+        if configuration.keys.is_empty() {
+            configuration.keys = Configuration::from_environment().keys;
+        }
+        Ok(Self { configuration, base, environment, actor })
+    }
+
+    /// Connects, reads the keys that the command needs, and hands all of it to the engine.
+    pub(crate) async fn context(
+        self,
+        needs: KeyNeeds,
+        observer: Arc<dyn Observer>,
+        session: &Session,
+    ) -> Result<Context, Failure> {
+        let keys = self.keyring(needs)?;
+        let options = self.connect_options()?;
+        let threads = match needs {
+            KeyNeeds::Nothing => 1,
+            KeyNeeds::Pairs { .. } => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let database = session.unless_stopped(Database::connect(options)).await?;
+        Ok(Context {
+            database,
+            configuration: self.configuration,
+            keys,
+            pool: Arc::new(Pool::new(threads)),
+            actor: self.actor,
+            observer,
+            stop: session.stop.clone(),
+        })
+    }
+
+    /// The key pairs, each key read once from its source.
+    fn keyring(&self, needs: KeyNeeds) -> Result<Keyring, Failure> {
+        let mut ring = Keyring::new();
+        let KeyNeeds::Pairs { old, new } = needs else { return Ok(ring) };
+        for (name, pair) in &self.configuration.keys {
+            let old = self.key(&format!("key.{name}.old"), pair.old.as_ref(), old)?;
+            let new = self.key(&format!("key.{name}.new"), pair.new.as_ref(), new)?;
+            ring.insert(name.clone(), Arc::new(KeyPair { old, new }));
+        }
+        Ok(ring)
+    }
+
+    fn key(&self, what: &str, reference: Option<&Reference>, need: Need) -> Result<Option<SecretKey>, Failure> {
+        let Some(reference) = reference else {
+            return match need {
+                Need::Optional => Ok(None),
+                Need::Required => Err(Failure::new(
+                    "key_missing",
+                    format!("{what} is not configured, and this command needs it"),
+                    format!("add `{} = \"env:NAME\"` under [{}]", last_part(what), parent_part(what)),
+                )),
+            };
+        };
+        let resolved = self.resolve(reference)?;
+        if need == Need::Optional && self.is_absent(&resolved.source) {
+            return Ok(None);
+        }
+        Ok(Some(keys::load_key(what, &resolved, &self.environment)?))
+    }
+
+    /// Whether a place holds nothing at all, as opposed to something wrong.
+    fn is_absent(&self, source: &Source) -> bool {
+        match source {
+            Source::Env(name) => self.environment.get(name).is_none_or(str::is_empty),
+            Source::File(path) => matches!(path.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound),
+        }
+    }
+
+    fn connect_options(&self) -> Result<ConnectOptions, Failure> {
+        let settings = &self.configuration.database;
+        let url = DatabaseUrl::parse(&self.database_url()?)?;
+        let tls = settings.tls.as_deref().map(tls_mode).transpose()?;
+        let ca = settings.ca.as_deref().map(|ca| self.base.join(ca.strip_prefix("file:").unwrap_or(ca)));
+        Ok(ConnectOptions { url, tls, ca, connect_timeout: CONNECT_TIMEOUT, application_name: "reencrypt".to_owned() })
+    }
+
+    fn database_url(&self) -> Result<zeroize::Zeroizing<String>, Failure> {
+        let reference = match &self.configuration.database.url {
+            Some(written) => {
+                let mut reference = self.resolve(written)?;
+                if written.decode.is_none() {
+                    reference.decode = Decode::Raw;
+                }
+                reference
+            }
+            None => {
+                let set = URL_VARIABLES.iter().find(|name| self.environment.get(name).is_some());
+                let Some(name) = set else { return Err(no_url()) };
+                keys::Reference { source: Source::Env((*name).to_owned()), decode: Decode::Raw, take: None }
+            }
+        };
+        Ok(keys::load_text("database.url", &reference, &self.environment)?)
+    }
+
+    /// The place, with relative paths taken from the configuration's folder.
+    fn resolve(&self, written: &Reference) -> Result<keys::Reference, Failure> {
+        let mut reference = keys::Reference::parse(&written.from, written.decode.as_deref(), written.take)?;
+        if let Source::File(path) = &mut reference.source {
+            *path = self.base.join(&*path);
+        }
+        Ok(reference)
+    }
+}
+
+/// The configuration's path and text. A file that was named must exist; the default one may be missing.
+fn read_configuration(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, Failure> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some((path.to_owned(), text))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Failure::new(
+            "config_missing",
+            format!("there is no configuration file {}", path.display()),
+            format!("`reencrypt init --write {}` makes one", path.display()),
+        )),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(Failure::new(
+            "config_unreadable",
+            format!("the configuration file {} is not UTF-8 text", path.display()),
+            "save it as UTF-8",
+        )),
+        Err(e) => Err(Failure::new(
+            "config_unreadable",
+            format!("the configuration file {} cannot be read: {e}", path.display()),
+            "check the file's path and permissions",
+        )),
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+fn tls_mode(text: &str) -> Result<TlsMode, Failure> {
+    match text {
+        "verify-full" => Ok(TlsMode::VerifyFull),
+        "verify-ca" => Ok(TlsMode::VerifyCa),
+        "require" => Ok(TlsMode::Require),
+        "disable" => Ok(TlsMode::Disable),
+        _ => Err(Failure::new(
+            "config_invalid",
+            format!("database.tls is {text:?}, which is no TLS mode"),
+            "write verify-full (the default away from this machine), verify-ca, require or disable",
+        )),
+    }
+}
+
+fn no_url() -> Failure {
+    Failure::new(
+        "database_url_missing",
+        format!("no database is named: none of {} is set", URL_VARIABLES.join(", ")),
+        "set DATABASE_URL, or name it in reencrypt.toml: [database] url = \"env:NAME\"",
+    )
+}
+
+/// `--actor` by default.
+fn operating_system_user(environment: &Environment) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| environment.get(name)).filter(|name| !name.is_empty());
+    match named {
+        Some(name) => name.to_owned(),
+        None => std::fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |m| format!("uid {}", m.uid())),
+    }
+}
+
+fn last_part(what: &str) -> &str {
+    what.rsplit_once('.').map_or(what, |(_, last)| last)
+}
+
+fn parent_part(what: &str) -> &str {
+    what.rsplit_once('.').map_or(what, |(parent, _)| parent)
+}

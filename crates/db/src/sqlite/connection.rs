@@ -1,0 +1,485 @@
+//! One connection: opening the file, transactions, and the one way in which statements reach it.
+use super::{failure, rows};
+use crate::{
+    Error, Identity, Limits, Mode, Result,
+    identifier::{quoted, shown},
+};
+use futures_util::{FutureExt, TryStreamExt};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Either, Executor, Sqlite, SqliteConnection,
+    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow},
+};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+
+/// A connection. It writes in nothing but a transaction begun for writing: `query_only` is on everywhere else.
+pub(crate) struct Connection {
+    pub(super) driver: SqliteConnection,
+    /// The file takes no writes from this process.
+    pub(super) read_only: bool,
+    /// Text is stored as UTF-8; in an UTF-16 file, text that is not valid cannot be bound again.
+    pub(super) utf8: bool,
+    /// The schema version at which a selection was last found to be as it was, by the selection's number.
+    pub(super) known: HashMap<u64, i64>,
+    transaction: Option<Open>,
+    /// A call has begun and not ended. If that is so when the next one begins, its future was dropped or its deadline passed.
+    in_call: bool,
+}
+
+/// The open transaction.
+struct Open {
+    writes: bool,
+    /// Of every call in it.
+    deadline: Option<Duration>,
+    /// A statement failed, so that it must not be committed.
+    failed: bool,
+    /// The selections that were found to be as they were, by their numbers.
+    checked: Vec<u64>,
+}
+
+/// Parameters of a statement, in order.
+#[derive(Default)]
+pub(super) struct Arguments(SqliteArguments);
+
+impl Connection {
+    /// Opens the file, which must exist, and changes nothing in it; the identity's `system` is empty.
+    pub(crate) async fn open(path: &Path, connect_timeout: Duration) -> Result<(Self, Identity)> {
+        let identity = identity(path);
+        let unreachable = |error: sqlx::Error| Error::Unreachable {
+            address: shown(&identity.address),
+            reason: opening(path, &error).to_string(),
+        };
+        let driver = options(path, connect_timeout).connect().await.map_err(unreachable)?;
+        let mut connection =
+            Self { driver, read_only: false, utf8: true, known: HashMap::new(), transaction: None, in_call: false };
+        connection.look().await.map_err(unreachable)?;
+        Ok((connection, identity))
+    }
+
+    /// SQLite has no server process.
+    pub(crate) fn pid(&self) -> i64 {
+        0
+    }
+
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.in_call
+    }
+
+    pub(crate) async fn close(self) {
+        // Whatever the driver says, the file is let go; an open transaction is rolled back.
+        let _ = self.driver.close().await;
+    }
+
+    /// Begins a transaction; one that was left open is rolled back first.
+    pub(crate) async fn begin(&mut self, mode: Mode<'_>) -> Result<()> {
+        const DOING: &str = "beginning a transaction";
+        self.abandon();
+        let (statement, open) = match mode {
+            Mode::Write(_) if self.read_only => return Err(failure::read_only(DOING)),
+            Mode::Write(limits) => (begin_writing(&limits), Open::writing(&limits)),
+            Mode::Read | Mode::Snapshot(_) => (BEGIN_READING.to_string(), Open::reading()),
+        };
+        let (writes, deadline) = (open.writes, open.deadline);
+        self.bare(DOING, statement, deadline).await?;
+        self.transaction = Some(open);
+        if !writes {
+            // A deferred transaction's snapshot is taken by its first read.
+            let look =
+                self.each(DOING, "SELECT 1 FROM sqlite_schema LIMIT 1".into(), Arguments::default(), |_| Ok(true));
+            if let Err(error) = look.await {
+                self.rollback().await?;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits. On an error nothing of the transaction stands, unless the error says that it cannot be known.
+    pub(crate) async fn commit(&mut self) -> Result<()> {
+        const DOING: &str = "committing";
+        self.usable(DOING)?;
+        let Some(open) = self.transaction.take() else { return Err(Error::Aborted) };
+        if open.writes && open.failed {
+            self.undo().await;
+            return Err(Error::Aborted);
+        }
+        let committed = self.bare(DOING, "COMMIT".to_string(), open.deadline).await;
+        if committed.is_err() && self.is_usable() {
+            self.undo().await;
+        }
+        committed.map_err(in_doubt)
+    }
+
+    /// Rolls back.
+    pub(crate) async fn rollback(&mut self) -> Result<()> {
+        self.usable("rolling back")?;
+        if self.transaction.take().is_some() {
+            self.undo().await;
+        }
+        Ok(())
+    }
+
+    /// Sends the rollback of a transaction that was left open, without waiting for it: a forgotten read holds a lock that keeps writers from
+    /// committing.
+    pub(crate) fn abandon(&mut self) {
+        if self.transaction.take().is_some() && self.is_usable() {
+            // The first poll hands the statement to the connection's thread, which runs it whether anybody waits or not.
+            let _ = self.driver.execute("ROLLBACK").now_or_never();
+        }
+    }
+
+    /// Runs a statement that is kept prepared and hands over what comes of it, until `visit` says that it is enough. A statement repeated with semicolons
+    /// gives the number of changed rows after the rows of each part.
+    pub(super) async fn each(
+        &mut self,
+        doing: &'static str,
+        statement: Arc<str>,
+        arguments: Arguments,
+        visit: impl FnMut(Either<u64, SqliteRow>) -> sqlx::Result<bool> + Send,
+    ) -> Result<()> {
+        self.run(doing, statement, arguments, true, visit).await
+    }
+
+    /// The same for a statement that hardly comes again.
+    pub(super) async fn once(
+        &mut self,
+        doing: &'static str,
+        statement: Arc<str>,
+        arguments: Arguments,
+        visit: impl FnMut(Either<u64, SqliteRow>) -> sqlx::Result<bool> + Send,
+    ) -> Result<()> {
+        self.run(doing, statement, arguments, false, visit).await
+    }
+
+    /// All rows of a statement.
+    pub(super) async fn all(
+        &mut self,
+        doing: &'static str,
+        statement: &str,
+        arguments: Arguments,
+    ) -> Result<Vec<SqliteRow>> {
+        let mut rows = Vec::new();
+        let visit = |item| {
+            if let Either::Right(row) = item {
+                rows.push(row);
+            }
+            Ok(true)
+        };
+        self.each(doing, statement.into(), arguments, visit).await?;
+        Ok(rows)
+    }
+
+    /// The integer in the first column of the first row.
+    pub(super) async fn integer(
+        &mut self,
+        doing: &'static str,
+        statement: &str,
+        arguments: Arguments,
+    ) -> Result<Option<i64>> {
+        let rows = self.all(doing, statement, arguments).await?;
+        let first = rows.first().map(|row| rows::integer(row, 0));
+        first.transpose().map_err(|error| failure::error(doing, error))
+    }
+
+    /// Whether the selection of this number was found in order in this transaction.
+    pub(super) fn is_checked(&self, selection: u64) -> bool {
+        self.transaction.as_ref().is_some_and(|open| open.checked.contains(&selection))
+    }
+
+    /// Remembers that it was.
+    pub(super) fn set_checked(&mut self, selection: u64) {
+        if let Some(open) = &mut self.transaction {
+            open.checked.push(selection);
+        }
+    }
+
+    /// Keeps the transaction from being committed.
+    pub(super) fn fail(&mut self) {
+        if let Some(open) = &mut self.transaction {
+            open.failed = true;
+        }
+    }
+
+    /// Runs something of the driver's own, as a call like any other.
+    pub(super) fn enter(&mut self, doing: &'static str) -> Result<()> {
+        self.usable(doing)?;
+        // After some errors SQLite has rolled back by itself: what came now would stand outside of any transaction.
+        if self.transaction.as_ref().is_some_and(|open| open.writes && open.failed) {
+            return Err(Error::Aborted);
+        }
+        self.in_call = true;
+        Ok(())
+    }
+
+    /// Ends a call. After a deadline, or when the driver itself failed, the connection stays unusable.
+    pub(super) fn leave<T>(
+        &mut self,
+        doing: &'static str,
+        deadline: Option<Duration>,
+        outcome: Option<sqlx::Result<T>>,
+    ) -> Result<T> {
+        let Some(result) = outcome else {
+            let limit_ms = deadline.map(|limit| limit.as_millis().try_into().unwrap_or(u64::MAX)).unwrap_or_default();
+            return Err(Error::Deadline { doing, limit_ms });
+        };
+        self.in_call = matches!(&result, Err(sqlx::Error::WorkerCrashed));
+        if result.is_err() {
+            self.fail();
+        }
+        result.map_err(|error| failure::error(doing, error))
+    }
+
+    async fn run(
+        &mut self,
+        doing: &'static str,
+        statement: Arc<str>,
+        arguments: Arguments,
+        keep: bool,
+        mut visit: impl FnMut(Either<u64, SqliteRow>) -> sqlx::Result<bool> + Send,
+    ) -> Result<()> {
+        self.enter(doing)?;
+        let deadline = self.transaction.as_ref().and_then(|open| open.deadline);
+        let query = sqlx::query_with(AssertSqlSafe(statement), arguments.0).persistent(keep);
+        let answers = async {
+            let mut answers = self.driver.fetch_many(query);
+            while let Some(answer) = answers.try_next().await? {
+                if !visit(answer.map_left(|done| done.rows_affected()))? {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let outcome = bounded(deadline, answers).await;
+        self.leave(doing, deadline, outcome)
+    }
+
+    /// A statement that begins or ends a transaction.
+    async fn bare(&mut self, doing: &'static str, statement: String, deadline: Option<Duration>) -> Result<()> {
+        self.enter(doing)?;
+        let done = self.driver.execute(AssertSqlSafe(statement)).map(|done| done.map(|_| ()));
+        let outcome = bounded(deadline, done).await;
+        self.leave(doing, deadline, outcome)
+    }
+
+    /// Rolls back what SQLite has not rolled back itself, as it does after some errors. Where that cannot be known the connection is given up.
+    async fn undo(&mut self) {
+        self.in_call = true;
+        let outcome = self.driver.execute("ROLLBACK").await;
+        self.in_call = outcome.is_err_and(|error| !failure::is_refusal(&error));
+    }
+
+    fn usable(&self, doing: &'static str) -> Result<()> {
+        match self.in_call {
+            false => Ok(()),
+            true => Err(Error::Lost { doing, reason: "an earlier call was not finished".to_string() }),
+        }
+    }
+
+    /// Reads the encoding, which shows too whether the file is a database, and learns whether it takes writes: SQLite begins even an immediate transaction
+    /// where it does not, and says so only to a statement that could write. This one writes nothing.
+    async fn look(&mut self) -> sqlx::Result<()> {
+        let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut self.driver).await?;
+        self.utf8 = encoding == "UTF-8";
+        let table: Option<String> = sqlx::query_scalar(ANY_TABLE).fetch_optional(&mut self.driver).await?;
+        self.driver.execute("PRAGMA busy_timeout = 0").await?;
+        if let Some(table) = table {
+            let empty_write = format!("DELETE FROM main.{} WHERE 0", quoted(&table));
+            match self.driver.execute(AssertSqlSafe(empty_write)).await {
+                Ok(_) => {}
+                Err(error) if failure::is_refusal(&error) => self.read_only = failure::is_read_only(&error),
+                Err(error) => return Err(error),
+            }
+        }
+        self.driver.execute("PRAGMA query_only = ON").await?;
+        Ok(())
+    }
+}
+
+impl Open {
+    fn reading() -> Self {
+        Self { writes: false, deadline: None, failed: false, checked: Vec::new() }
+    }
+
+    fn writing(limits: &Limits) -> Self {
+        let deadline = Some(Duration::from_millis(limits.deadline_ms.into()));
+        Self { writes: true, deadline, failed: false, checked: Vec::new() }
+    }
+}
+
+impl Arguments {
+    pub(super) fn integer(&mut self, value: i64) {
+        self.add(value);
+    }
+
+    pub(super) fn real(&mut self, value: f64) {
+        self.add(value);
+    }
+
+    /// Text, where it is UTF-8; else the blob that the statement casts.
+    pub(super) fn text(&mut self, value: &[u8]) {
+        match std::str::from_utf8(value) {
+            Ok(text) => self.add(Arc::<str>::from(text)),
+            Err(_) => self.blob(value),
+        }
+    }
+
+    pub(super) fn blob(&mut self, value: &[u8]) {
+        self.add(value);
+    }
+
+    pub(super) fn null(&mut self) {
+        self.add(None::<i64>);
+    }
+
+    fn add<'v, T: sqlx::Encode<'v, Sqlite> + sqlx::Type<Sqlite>>(&mut self, value: T) {
+        self.0.add(value).expect("numbers, text and bytes always encode");
+    }
+}
+
+/// Nothing that changes the file, and no foreign keys enforced that the application does not enforce.
+fn options(path: &Path, connect_timeout: Duration) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(false)
+        .busy_timeout(connect_timeout)
+        .row_buffer_size(ROWS_AHEAD)
+        .disable_statement_logging()
+}
+
+fn begin_writing(limits: &Limits) -> String {
+    format!("PRAGMA busy_timeout = {}; PRAGMA query_only = OFF; BEGIN IMMEDIATE", limits.lock_timeout_ms)
+}
+
+/// The file itself, so that a copy elsewhere is another database.
+fn identity(path: &Path) -> Identity {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string();
+    Identity { address: path.clone(), database: path, system: String::new() }
+}
+
+/// Why the file cannot be opened, in words.
+fn opening(path: &Path, error: &sqlx::Error) -> &'static str {
+    let code = error.as_database_error().and_then(|refusal| refusal.code());
+    match code.as_deref() {
+        Some("26") => "the file is no SQLite database",
+        Some("5" | "261" | "517") => "the file is locked by another process",
+        _ if !path.exists() => "there is no such file",
+        _ if path.is_dir() => "this is a directory",
+        _ => "the file cannot be opened",
+    }
+}
+
+async fn bounded<T>(deadline: Option<Duration>, call: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(limit) => tokio::time::timeout(limit, call).await.ok(),
+        None => Some(call.await),
+    }
+}
+
+/// An error of COMMIT after which only the file knows.
+fn in_doubt(error: Error) -> Error {
+    match error {
+        Error::Deadline { limit_ms, .. } => Error::CommitUnknown { reason: format!("no answer within {limit_ms} ms") },
+        Error::Lost { reason, .. } => Error::CommitUnknown { reason },
+        other => other,
+    }
+}
+
+/// Readers wait for a writer's commit, which is short, a little longer than writers do for each other.
+const BEGIN_READING: &str = "PRAGMA busy_timeout = 1000; PRAGMA query_only = ON; BEGIN";
+
+const ANY_TABLE: &str = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND substr(name, 1, 7) <> 'sqlite_' LIMIT 1";
+
+/// Rows that the connection's thread may be ahead of us.
+const ROWS_AHEAD: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Snapshot, TableName, Value, Verdict};
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// A file with a table in it.
+    async fn file() -> (tempfile::TempDir, std::path::PathBuf) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("test.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut app = options.connect().await.expect("a new file");
+        app.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'old')")
+            .await
+            .expect("a table");
+        app.close().await.expect("closed");
+        (directory, path)
+    }
+
+    async fn begin_writing(connection: &mut Connection) {
+        connection.begin(Mode::Write(Limits::default())).await.expect("begun");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_takes_no_writes_is_read_and_says_so() {
+        let (_directory, path) = file().await;
+        let uri = format!("file:{}?mode=ro", path.display());
+        let (mut connection, _) = Connection::open(Path::new(&uri), LIMIT).await.expect("the file opens");
+        connection.begin(Mode::Read).await.expect("begun");
+        assert!(connection.server().await.expect("the server").read_only);
+        let name = TableName { schema: "main".to_string(), name: "t".to_string() };
+        let table = connection.table(&name).await.expect("the catalog").expect("the table");
+        assert!(!table.privileges.update && table.privileges.select);
+        assert!(table.columns.iter().all(|column| !column.can_update && column.can_select));
+        let error = connection.begin(Mode::Write(Limits::default())).await.expect_err("it takes no writes");
+        assert_eq!((error.code(), error.verdict()), ("database_read_only", Verdict::Fatal));
+        connection.begin(Mode::Read).await.expect("begun");
+        assert_eq!(connection.fetch("SELECT a FROM t", &[]).await.expect("a row"), [[Value::Text("old".to_string())]]);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_stops_cleanly() {
+        let (_directory, path) = file().await;
+        let (mut connection, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        connection.driver.execute("PRAGMA max_page_count = 3").await.expect("a limit");
+        begin_writing(&mut connection).await;
+        let large = [Value::Bytes(vec![7; 100_000])];
+        let error = connection.execute("UPDATE t SET a = $1", &large).await.expect_err("no room");
+        assert_eq!((error.code(), error.verdict()), ("database_full", Verdict::Fatal));
+        assert_eq!(connection.commit().await.expect_err("a statement failed").code(), "transaction_aborted");
+        begin_writing(&mut connection).await;
+        assert_eq!(connection.fetch("SELECT a FROM t", &[]).await.expect("a row"), [[Value::Text("old".to_string())]]);
+        connection.execute("UPDATE t SET a = $1", &[Value::Text("new".to_string())]).await.expect("room for this");
+        connection.commit().await.expect("committed");
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_transaction_lets_the_file_go_at_once() {
+        let (_directory, path) = file().await;
+        let (mut one, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        let (mut other, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        begin_writing(&mut one).await;
+        one.execute("UPDATE t SET a = 'abandoned'", &[]).await.expect("written");
+        one.abandon();
+        begin_writing(&mut other).await;
+        assert_eq!(other.fetch("SELECT a FROM t", &[]).await.expect("a row"), [[Value::Text("old".to_string())]]);
+        other.commit().await.expect("committed");
+        begin_writing(&mut one).await;
+        one.rollback().await.expect("rolled back");
+    }
+
+    #[tokio::test]
+    async fn the_same_file_has_one_identity() {
+        let (directory, path) = file().await;
+        let (_, identity) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        let around = directory.path().join(".").join("test.db");
+        assert_eq!(Connection::open(&around, LIMIT).await.expect("the file opens").1, identity);
+        assert_eq!(identity.system, "");
+        assert!(Path::new(&identity.database).is_absolute());
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_of_another_session_is_one_of_its_own() {
+        let (_directory, path) = file().await;
+        let (mut connection, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        let snapshot = Snapshot { taken_at_ms: 0, name: String::new(), horizon: 0 };
+        connection.begin(Mode::Snapshot(Some(&snapshot))).await.expect("begun");
+        connection.commit().await.expect("committed");
+    }
+}

@@ -1,0 +1,60 @@
+//! The server and what stands around it.
+use super::relation::quoted;
+use crate::{Finding, Severity};
+use reencrypt_db::{Dialect, Identity, Server};
+
+/// A snapshot older than this keeps dead row versions from being removed for longer than a plan should pass over, in
+/// seconds.
+const SNAPSHOT_AGE_WARN_S: u64 = 300;
+
+/// Writable, with room for the store, and whoever is attached to it.
+pub(crate) fn server(server: &Server, identity: &Identity, dialect: Dialect, for_run: bool) -> Vec<Finding> {
+    let severity = if for_run { Severity::Fail } else { Severity::Warn };
+    let mut findings = Vec::new();
+    findings.extend(writable(server, severity));
+    findings.extend(store(server, identity, dialect, severity));
+    findings.extend(standbys(server));
+    findings.extend(snapshots(server));
+    findings
+}
+
+fn writable(server: &Server, severity: Severity) -> Option<Finding> {
+    let message = "the server is read-only (a standby, or default_transaction_read_only): plan and verify work here, a run needs the \
+                   primary's address in the database URL";
+    server.read_only.then(|| Finding::new(severity, "read_only_server", message))
+}
+
+fn store(server: &Server, identity: &Identity, dialect: Dialect, severity: Severity) -> Option<Finding> {
+    if server.can_create_store || server.read_only {
+        return None;
+    }
+    let role = quoted(&server.role);
+    let way = match (dialect, server.store_exists) {
+        (Dialect::Sqlite, _) => "make the database file and its folder writable for this user".to_owned(),
+        (Dialect::Postgres, true) => format!("`GRANT USAGE, CREATE ON SCHEMA reencrypt TO {role};`"),
+        (Dialect::Postgres, false) => format!(
+            "`CREATE SCHEMA reencrypt AUTHORIZATION {role};`, or `GRANT CREATE ON DATABASE {} TO {role};`",
+            quoted(&identity.database)
+        ),
+    };
+    let message = format!("a run keeps its checkpoint in the database, and the role cannot make its tables: {way}");
+    Some(Finding::new(severity, "store_privilege_missing", message))
+}
+
+fn standbys(server: &Server) -> Option<Finding> {
+    let message = format!(
+        "{} standby server(s) replay everything that a run writes: watch their lag, and bound the rate with --max-rows-per-second where it \
+         grows",
+        server.standbys
+    );
+    (server.standbys > 0).then(|| Finding::warn("standby_attached", message))
+}
+
+fn snapshots(server: &Server) -> Option<Finding> {
+    let age = server.oldest_snapshot_s.filter(|&age| age >= SNAPSHOT_AGE_WARN_S)?;
+    let message = format!(
+        "a transaction has held a snapshot for {age} s: until it ends no dead row version is removed, and the table grows by what a run \
+         rewrites"
+    );
+    Some(Finding::warn("held_snapshot", message))
+}
