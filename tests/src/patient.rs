@@ -41,7 +41,7 @@ pub fn plaintext(number: i64, column: usize) -> Option<String> {
         3 => write!(text, "813{:07}", n % 10_000_000),
         4 => write!(text, "{:04}-{:02}-{:02}", 1930 + n % 80, 1 + n % 12, 1 + n % 28),
         5 => write!(text, "{n} Rue de l’Église"),
-        6 if n % 3 == 0 => return None,
+        6 if n.is_multiple_of(3) => return None,
         6 => write!(text, "Apt {}", n % 90),
         7 => write!(text, "{}", pick(&CITY)),
         8 => write!(text, "{}", pick(&STATE)),

@@ -49,4 +49,6 @@ pub use secret::{Fingerprint, KeyPair, SecretKey};
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod vectors;

@@ -68,7 +68,10 @@ async fn a_missing_privilege_is_refused_with_the_grant_that_is_missing() {
     let db = Database::postgres(&seeding).await;
     let audit = Audit::new(&seeding, db.patients().await);
     let reader = operator(&db).set("DATABASE_URL", &db.as_postgres().url(Role::Read));
-    reader.run(&["run", "--yes"]).await.expect_refusal("privilege_missing", &["UPDATE", "GRANT", "Patient"]);
+    reader.run(&["run", "--yes"]).await.expect_refusal("privilege_missing", &["GRANT"]);
+    let plan = reader.run(&["plan"]).await.expect_code(0);
+    assert!(plan.findings("warn").contains(&"privilege_missing".to_owned()), "{plan}");
+    assert!(plan.stdout.contains("GRANT UPDATE"), "{plan}");
 
     let (read, run) = (db.as_postgres().role(Role::Read), db.as_postgres().role(Role::Run));
     db.execute(&format!(

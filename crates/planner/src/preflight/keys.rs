@@ -55,7 +55,7 @@ fn missing(name: &str, old: Option<Fingerprint>, new: Option<Fingerprint>, for_r
 fn same(name: &str, old: Option<Fingerprint>, new: Option<Fingerprint>) -> Option<Finding> {
     let print = old.filter(|_| old == new)?;
     let message = format!(
-        "the old and the new key of pair {} are the same ({print}): there is nothing to rotate to. Make a new key with `reencrypt keygen`",
+        "the old and the new key of pair {} are the same ({print}): there is nothing to rotate to. Make a new key, for example with `openssl rand -hex 32`",
         shown(name)
     );
     Some(Finding::fail("same_key", message))
