@@ -69,7 +69,7 @@ impl Story<'_> {
             &format!("{committed} of {} rows were committed when the run was killed", clinic.rows),
         )?;
         self.narrator.say(&format!(
-            "killed; committed were {} batches, {} of {} rows, and the batch in hand left nothing behind",
+            "killed; committed were {} transactions with {} of {} rows, and the batch in hand left nothing behind",
             count(at_kill.batches),
             count(committed),
             count(clinic.rows)
