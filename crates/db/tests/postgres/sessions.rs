@@ -99,6 +99,7 @@ async fn an_idle_transaction_is_ended_by_the_server_and_the_session_knows() {
     tokio::time::sleep(Duration::from_millis(400)).await;
     let error = transaction.execute("SELECT 1", &[]).await.expect_err("ended");
     assert_eq!(error.verdict(), Verdict::Reconnect, "{error}");
+    drop(transaction);
     assert!(!session.is_usable());
     assert_eq!(session.begin(Mode::Read).await.err().expect("closed").verdict(), Verdict::Reconnect);
 }
@@ -116,6 +117,7 @@ async fn past_the_deadline_the_connection_is_closed() {
         error.to_string(),
         "no answer within 200 ms while writing the checkpoint store; the connection is closed"
     );
+    drop(transaction);
     assert!(!session.is_usable());
     gone(&mut playground, pid).await;
 }
@@ -128,6 +130,7 @@ async fn a_dropped_future_closes_the_connection() {
     let mut transaction = session.begin(patient()).await.expect("begin");
     let ended = tokio::time::timeout(Duration::from_millis(100), transaction.execute("SELECT pg_sleep(3)", &[])).await;
     assert!(ended.is_err());
+    drop(transaction);
     assert!(!session.is_usable());
     gone(&mut playground, pid).await;
 }
@@ -157,7 +160,9 @@ async fn a_lost_connection_is_in_doubt_only_when_committing() {
         let error = if committing {
             transaction.commit().await.expect_err("a lost connection")
         } else {
-            transaction.execute("INSERT INTO t VALUES (2)", &[]).await.expect_err("a lost connection")
+            let error = transaction.execute("INSERT INTO t VALUES (2)", &[]).await.expect_err("a lost connection");
+            drop(transaction);
+            error
         };
         let code = if committing { "commit_unknown" } else { "connection_lost" };
         assert_eq!((error.code(), error.verdict()), (code, Verdict::Reconnect), "{error}");
