@@ -8,16 +8,16 @@ use crate::{
     session::Session,
     settings::{KeyNeeds, Need, Settings},
 };
-use reencrypt_engine as engine;
+use reencrypt_engine::{self as engine, Context};
 use reencrypt_planner::SurveyOptions;
 
 /// The dry run. Needs the old key alone.
 pub(crate) async fn run(globals: &Globals, typed: PlanArguments, session: &Session) -> Result<Outcome, Failure> {
     let settings = Settings::load(globals, session)?;
-    note_discovery(&settings, session);
     let progress = Progress::start(&session.terminal);
     let needs = KeyNeeds::Pairs { old: Need::Required, new: Need::Optional };
     let context = settings.context(needs, progress.observer(), session).await?;
+    note_discovery(&context, session);
     let options = SurveyOptions { sample: typed.sample, full: typed.full, ..SurveyOptions::default() };
     let (plan, report) = session.unless_stopped(engine::plan(&context, &typed.tables, options)).await?;
     drop(progress);
@@ -33,8 +33,8 @@ pub(crate) async fn run(globals: &Globals, typed: PlanArguments, session: &Sessi
 }
 
 /// Says that tables come from discovery where the configuration names none.
-pub(super) fn note_discovery(settings: &Settings, session: &Session) {
-    if settings.configuration.tables.is_empty() {
+pub(super) fn note_discovery(context: &Context, session: &Session) {
+    if context.configuration.tables.is_empty() {
         session
             .terminal
             .note("no table is configured: the database is searched for columns that open under the given keys");

@@ -22,9 +22,9 @@ const BOTH_KEYS: KeyNeeds = KeyNeeds::Pairs { old: Need::Required, new: Need::Re
 /// The rotation.
 pub(crate) async fn run(globals: &Globals, typed: RunArguments, session: &Session) -> Result<Outcome, Failure> {
     let settings = Settings::load(globals, session)?;
-    note_discovery(&settings, session);
     let progress = Progress::start(&session.terminal);
     let context = Arc::new(settings.context(BOTH_KEYS, progress.observer(), session).await?);
+    note_discovery(&context, session);
     let intent = if typed.resume { Intent::Resume } else { Intent::Run };
     let mut options = run_options(typed);
 
