@@ -226,6 +226,9 @@ impl Finished {
         for name in names {
             assert!(format!("{message}\n{hint}").contains(name), "{name} is not named\n{self}");
         }
+        for command in commands_in(&format!("{message} {hint}")) {
+            assert!(COMMANDS.contains(&command), "`reencrypt {command}` is no command\n{self}");
+        }
     }
 
     /// The counts of a column of a table in the result.
@@ -246,6 +249,31 @@ impl Finished {
         let of_severity = findings.iter().filter(|finding| finding["severity"] == severity);
         of_severity.filter_map(|finding| Some(finding["code"].as_str()?.to_owned())).collect()
     }
+}
+
+/// The commands that a hint may send somebody to.
+const COMMANDS: [&str; 13] = [
+    "init",
+    "plan",
+    "run",
+    "sweep",
+    "verify",
+    "status",
+    "pause",
+    "continue",
+    "abandon",
+    "quarantine",
+    "formats",
+    "demo",
+    "completions",
+];
+
+/// The word behind every "`reencrypt ".
+fn commands_in(text: &str) -> impl Iterator<Item = &str> {
+    let behind = text.split("`reencrypt ").skip(1);
+    behind
+        .map(|rest| rest.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default())
+        .filter(|word| !word.is_empty())
 }
 
 impl std::fmt::Display for Finished {

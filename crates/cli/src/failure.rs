@@ -66,6 +66,8 @@ impl From<reencrypt_db::UrlError> for Failure {
 
 impl From<reencrypt_keys::KeyError> for Failure {
     fn from(e: reencrypt_keys::KeyError) -> Self {
-        Self { code: e.code().to_owned(), message: e.to_string(), hint: Some(e.hint()), exit_code: 2 }
+        // Only the operating system's word on a file is ever behind such an error.
+        let cause = std::error::Error::source(&e).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self { code: e.code().to_owned(), message: format!("{e}{cause}"), hint: Some(e.hint()), exit_code: 2 }
     }
 }

@@ -91,6 +91,8 @@ struct Model {
     done: u64,
     tables: Vec<TableProgress>,
     waiting: Option<String>,
+    /// of this pass
+    quarantined: u64,
     /// when how many rows were done
     window: VecDeque<(Instant, u64)>,
     /// lines that wait to be printed
@@ -120,9 +122,7 @@ impl Model {
             Event::Verified { table, rows } => self.add(&table.to_string(), *rows, now),
             Event::Waiting { reason } => self.waiting = Some(reason.clone()),
             Event::Resumed => self.waiting = None,
-            Event::Quarantined { table, column, class, count: n } => {
-                self.notes.push(format!("left alone: {} of class {class} in {table}.{column}", several(*n, "value")));
-            }
+            Event::Quarantined { count, .. } => self.quarantined += count,
             Event::Note { message } => self.notes.push(message.clone()),
             _ => (),
         }
@@ -131,7 +131,7 @@ impl Model {
     fn start_pass(&mut self, pass: u32, rows: u64) {
         self.pass = pass;
         self.expected = Some(rows);
-        self.done = 0;
+        (self.done, self.quarantined) = (0, 0);
         self.window.clear();
         self.tables.iter_mut().for_each(|table| table.done = 0);
         let name = self.pass_name();
@@ -185,7 +185,7 @@ impl Model {
         Duration::try_from_secs_f64((self.total()? - self.done) as f64 / rate).ok()
     }
 
-    /// Rate, time left, and why it waits.
+    /// Rate, time left, what cannot be read, and why it waits.
     fn pace(&self, now: Instant) -> String {
         let mut text = String::new();
         if let Some(rate) = self.rows_per_second(now) {
@@ -193,6 +193,9 @@ impl Model {
         }
         if let Some(left) = self.left(now) {
             let _ = write!(text, ", {} left", duration(left));
+        }
+        if self.quarantined > 0 {
+            let _ = write!(text, ", {} left alone", several(self.quarantined, "value"));
         }
         if let Some(reason) = &self.waiting {
             let _ = write!(text, ", waiting: {}", escaped(reason));
@@ -312,6 +315,9 @@ mod tests {
         model.take(&batch(1000), start + Duration::from_secs(1));
         let line = model.line(start + Duration::from_secs(2));
         assert_eq!(line, "first pass: 1,000 of 5,000 rows (20 %), 500 rows/s, 8.0s left");
+        let left = Event::Quarantined { table: patient(), column: "email".into(), class: "damaged".into(), count: 3 };
+        model.take(&left, start);
+        assert!(model.line(start).ends_with("3 values left alone"), "{}", model.line(start));
     }
 
     #[test]

@@ -128,10 +128,10 @@ impl Settings {
         Ok(Some(keys::load_key(what, &resolved, &self.environment)?))
     }
 
-    /// Whether a place does not exist at all, as opposed to holding something wrong.
+    /// Whether a place holds nothing at all, as opposed to something wrong.
     fn is_absent(&self, source: &Source) -> bool {
         match source {
-            Source::Env(name) => self.environment.get(name).is_none(),
+            Source::Env(name) => self.environment.get(name).is_none_or(str::is_empty),
             Source::File(path) => matches!(path.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound),
         }
     }

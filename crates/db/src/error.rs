@@ -103,7 +103,7 @@ impl Condition {
             }
             Self::DiskFull => Some("make room on the database's disk, then go on with `reencrypt run --resume`"),
             Self::ReadOnly => Some("connect to the primary; a standby or a read-only database takes no rotation"),
-            Self::Privilege => Some("`reencrypt doctor` prints the missing GRANT"),
+            Self::Privilege => Some("`reencrypt plan` prints the missing GRANT"),
             Self::RowSecurity => Some("use the table's owner or a role with BYPASSRLS"),
             Self::ValueTooLong => Some("`reencrypt plan` names the column whose limit is too small; widen it"),
             Self::UniqueViolation => Some("`reencrypt plan` names the unique indexes over rewritten columns"),
@@ -326,7 +326,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Url(_) => "check the database URL; characters like @ / ? # in a password must be percent-encoded",
-            Self::Unreachable { .. } => "check host, port and network, then `reencrypt doctor`",
+            Self::Unreachable { .. } => {
+                "check that the server runs, and the host and port of the database URL; then the same command again"
+            }
             Self::Auth { .. } => "check the role and the password in the database URL, and the server's pg_hba.conf",
             Self::NoDatabase { .. } => "check the database's name in the URL",
             Self::Tls { .. } => {

@@ -1,7 +1,8 @@
 //! A batch between its read and its write.
-use crate::{Error, counts::SlotCounts};
-use reencrypt_crypto::{Expect, Outcome, Pool, Resealed, RowCipher};
+use crate::Error;
+use reencrypt_crypto::{Expect, Outcome, Pool, Refusal, Resealed, RowCipher};
 use reencrypt_db as db;
+use reencrypt_planner::GateCounts;
 use std::sync::Arc;
 
 /// Rows as they were read, and what becomes of them.
@@ -44,15 +45,16 @@ impl Batch {
         self.rows.len()
     }
 
-    /// What the rows of this batch are, if all of them are settled as they were read.
-    pub(crate) fn outcomes(&self, slots: usize) -> SlotCounts {
-        let mut counts = SlotCounts::new(slots);
+    /// Adds what opened and what did not in one column. Plaintext is no evidence about a key.
+    pub(crate) fn tally(&self, column: usize, tally: &mut GateCounts) {
         for row in 0..self.len() {
-            for (slot, counts) in counts.0.iter_mut().enumerate() {
-                counts.add(self.resealed.outcome(row, slot));
+            match self.resealed.outcome(row, column) {
+                Outcome::AlreadyNew => tally.opens_new += 1,
+                Outcome::Rotated => tally.opens_old += 1,
+                Outcome::Quarantined(refusal) if refusal != Refusal::Plaintext => tally.fails += 1,
+                _ => {}
             }
         }
-        counts
     }
 
     /// Whether any field is to be quarantined.

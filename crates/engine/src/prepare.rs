@@ -79,7 +79,15 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     }
     let store = Store::new(context.database.dialect());
     let run = existing_run(&store, &mut session, intent).await?;
-    let (configuration, found) = configuration(&context, &mut session, RUN_SAMPLE).await?;
+    let (configuration, found) = match &run {
+        // Discovery on half-rotated data could find something else than it did when the run began.
+        Some(run) if context.configuration.tables.is_empty() => {
+            let plan = summary::parse_plan(run)?;
+            let configuration = context.configuration.clone();
+            (Configuration { tables: plan.table_settings(), layouts: plan.layouts, ..configuration }, Vec::new())
+        }
+        _ => configuration(&context, &mut session, RUN_SAMPLE).await?,
+    };
     let tables = narrowed(&options, run.as_ref())?;
     let mut plan = draft(&context, &mut session, &configuration, &tables, true).await?;
     plan.findings.extend(found);
@@ -87,13 +95,13 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     if let Some(run) = &run {
         let bound = summary::parse_plan(run)?;
         same_plan(&bound, &plan)?;
-        refuse_findings(&plan)?;
+        refuse_findings(&plan, fails)?;
         plan = bound;
     } else {
-        refuse_findings(&plan)?;
+        refuse_findings(&plan, fails)?;
         let survey_options = SurveyOptions { sample: RUN_SAMPLE, ceiling: options.ceiling, ..SurveyOptions::default() };
         survey(&context, &mut session, &mut plan, &configuration, survey_options, &acceptances).await?;
-        refuse_findings(&plan)?;
+        refuse_findings(&plan, fails)?;
     }
     approved(&options, &plan).await?;
     let server = server(&mut session).await?;
@@ -144,16 +152,14 @@ impl Prepared {
             tables,
             accepted: self.accepted,
         };
-        let begin = std::time::Instant::now();
-        let (end, rows) = started.work().await?;
+        let (end, rates) = started.work().await?;
         let mut report = report(&self.context, &self.store, &run_id, self.intent.command()).await?;
         if end == End::Stopped {
             report.exit_code = 130;
             report.state = Some(State::Interrupted);
         }
         for table in &mut report.tables {
-            let rows = rows.get(&table.table).copied().unwrap_or_default();
-            table.rows_per_second = (rows > 0).then(|| rows as f64 / begin.elapsed().as_secs_f64().max(0.001));
+            table.rows_per_second = rates.get(&table.table).copied();
         }
         Ok(report)
     }
@@ -372,10 +378,14 @@ fn same_plan(bound: &Plan, now: &Plan) -> Result<(), Error> {
     Err(Error::refused(code, format!("the run was begun with another plan: {difference}"), resume))
 }
 
+fn fails(finding: &Finding) -> bool {
+    finding.severity == Severity::Fail
+}
+
 /// What plan states as a finding, run refuses.
-fn refuse_findings(plan: &Plan) -> Result<(), Error> {
-    let Some(first) = plan.findings.iter().find(|finding| finding.severity == Severity::Fail) else { return Ok(()) };
-    let others = plan.findings.iter().filter(|finding| finding.severity == Severity::Fail).count() - 1;
+pub(crate) fn refuse_findings(plan: &Plan, prevents: fn(&Finding) -> bool) -> Result<(), Error> {
+    let Some(first) = plan.findings.iter().find(|finding| prevents(finding)) else { return Ok(()) };
+    let others = plan.findings.iter().filter(|finding| prevents(finding)).count() - 1;
     let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
     Err(Error::refused(
         &first.code,

@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// How long a chunk is leased without a committed batch.
 pub(crate) const LEASE_MS: u32 = 15_000;
@@ -37,7 +37,7 @@ pub(crate) struct Rotation {
     tables: Mutex<Arc<Vec<BoundTable>>>,
     tally: Mutex<HashMap<(u32, usize, usize), GateCounts>>,
     waiting: Mutex<Option<String>>,
-    rows: Mutex<BTreeMap<String, u64>>,
+    settled: Mutex<BTreeMap<(String, u32), Stretch>>,
 }
 
 impl Rotation {
@@ -100,8 +100,18 @@ impl Rotation {
     }
 
     /// Adds rows that this process settled.
-    pub(crate) fn add_rows(&self, table: &BoundTable, rows: u64) {
-        *lock(&self.rows).entry(table.plan.name.to_string()).or_default() += rows;
+    pub(crate) fn add_rows(&self, table: &BoundTable, pass: u32, rows: u64) {
+        let mut settled = lock(&self.settled);
+        let stretch = settled.entry((table.plan.name.to_string(), pass)).or_default();
+        stretch.rows += rows;
+        stretch.last = Some(Instant::now());
+    }
+
+    /// Says that this process begins with a table in a pass, if it did not before.
+    pub(crate) fn begin_table(&self, table: &BoundTable, pass: u32) {
+        let mut settled = lock(&self.settled);
+        let stretch = settled.entry((table.plan.name.to_string(), pass)).or_default();
+        stretch.first.get_or_insert_with(Instant::now);
     }
 
     /// Judges a batch before it is written: with `--on-unreadable stop` the first value that would be quarantined ends the run, otherwise the
@@ -118,13 +128,10 @@ impl Rotation {
                 "earlier batches stay; `reencrypt run --resume` without --on-unreadable stop quarantines it and goes on",
             ));
         }
-        let counts = batch.outcomes(table.cipher.slots());
         let mut tally = lock(&self.tally);
         for (column, plan) in table.plan.columns.iter().enumerate() {
             let tally = tally.entry((pass, table.index, column)).or_default();
-            tally.opens_new += counts.0[column].already_new;
-            tally.opens_old += counts.0[column].rotated;
-            tally.fails += counts.0[column].quarantined;
+            batch.tally(column, tally);
             let accepted = self.accepted.get(&(table.index, plan.column.clone())).copied().unwrap_or_default();
             let fails = tally.fails.saturating_sub(accepted);
             let shaped = tally.opens_new + tally.opens_old + tally.fails;
@@ -144,6 +151,26 @@ impl Rotation {
     }
 }
 
+/// What this process did of one table in one pass.
+#[derive(Debug, Default, Clone, Copy)]
+struct Stretch {
+    rows: u64,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+/// Rows a second by table, in the first pass of each that this process took part in.
+fn rates(settled: &BTreeMap<(String, u32), Stretch>) -> BTreeMap<String, f64> {
+    let mut rates = BTreeMap::new();
+    for ((table, _), stretch) in settled {
+        if let (Some(first), Some(last)) = (stretch.first, stretch.last) {
+            let seconds = last.saturating_duration_since(first).as_secs_f64().max(0.001);
+            rates.entry(table.clone()).or_insert(stretch.rows as f64 / seconds);
+        }
+    }
+    rates
+}
+
 /// A process's part from its start to its end.
 pub(crate) struct Started {
     pub(crate) context: Arc<Context>,
@@ -158,9 +185,9 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    /// Works until the run has ended or cannot go on here: how it ended, and the rows that this process settled, by table. Errors are returned
+    /// Works until the run has ended or cannot go on here: how it ended, and the rows a second that this process settled of each table in the first pass that it took part in. Errors are returned
     /// after the run's state says so.
-    pub(crate) async fn work(self) -> Result<(End, BTreeMap<String, u64>), Error> {
+    pub(crate) async fn work(self) -> Result<(End, BTreeMap<String, f64>), Error> {
         let (pause_sender, pause) = watch::channel(None);
         let rotation = Arc::new(Rotation {
             // A batch takes at most about a second of the budget, so that a stop, a pause and the lease are never far.
@@ -175,7 +202,7 @@ impl Started {
             tables: Mutex::new(Arc::new(self.tables)),
             tally: Mutex::default(),
             waiting: Mutex::default(),
-            rows: Mutex::default(),
+            settled: Mutex::default(),
             options: self.options,
             context: self.context,
         });
@@ -187,7 +214,7 @@ impl Started {
         let end = run_workers(&rotation, self.workers).await;
         watcher.abort();
         let end = leave(&rotation, end).await?;
-        Ok((end, lock(&rotation.rows).clone()))
+        Ok((end, rates(&lock(&rotation.settled))))
     }
 }
 

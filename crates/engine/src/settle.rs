@@ -114,7 +114,8 @@ pub(crate) async fn settle(
         let unwritten = resealed.changes(row) && !hits.contains(&row);
         if unwritten && refused.is_none() {
             pending.push(rows.key(row));
-            missed += 1;
+            // What was put aside untried did not miss.
+            missed += u64::from(!defer);
             continue;
         }
         settled_rows += 1;
@@ -179,7 +180,10 @@ impl Settled {
         chunk.counts = self.counts_json;
         chunk.rows += self.rows;
         *counts = self.counts;
-        rotation.add_rows(table, self.rows);
+        rotation.add_rows(table, chunk.pass, self.rows);
+        if self.missed > 0 {
+            tracing::debug!(missed = self.missed, table = %table.plan.name, "rows had changed since they were read");
+        }
         let observer = &rotation.context.observer;
         observer.event(&Event::BatchCommitted {
             pass: chunk.pass,

@@ -235,7 +235,7 @@ impl ColumnReport {
 
 /// The plan that the run is bound to.
 pub(crate) fn parse_plan(run: &Run) -> Result<Plan, Error> {
-    serde_json::from_str(&run.plan).map_err(|_| reencrypt_checkpoint::Error::Unreadable { what: "plan" }.into())
+    Ok(Plan::from_json(&run.plan)?)
 }
 
 /// Accepted values among `count`: all, or none once there are more than was accepted.

@@ -3,13 +3,15 @@
 //! One snapshot, shared by all workers, read through the heap: no checkpoint, no key id and no index is trusted. Then every
 //! transaction that was open at the snapshot is waited for, and what they wrote is read too.
 use crate::{
-    BlindIndexReport, ColumnReport, Context, Error, Event, Report, TableReport, batch, pace::backoff,
-    prepare::acceptances, summary,
+    BlindIndexReport, ColumnReport, Context, Error, Event, Report, TableReport, batch,
+    pace::backoff,
+    prepare::{acceptances, refuse_findings},
+    summary,
 };
 use reencrypt_checkpoint::Acceptance;
 use reencrypt_crypto::{Class, Classified, Expect};
 use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
-use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan, Severity, SurveyOptions};
+use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -17,6 +19,10 @@ use tokio::{task::JoinSet, time::Instant};
 const WAIT_S: u64 = 60;
 /// Values per column in the look for ciphertext that nobody listed.
 const DISCOVERY_SAMPLE: u32 = 300;
+
+/// What verify repeats of a survey: ciphertext and hashes in columns that nobody listed.
+const UNLISTED: [&str; 4] =
+    ["unlisted_ciphertext", "unlisted_new_ciphertext", "unopened_ciphertext", "unlisted_blind_index"];
 
 /// The flags of `verify`.
 #[derive(Debug, Clone, Default)]
@@ -51,13 +57,9 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     let own = [holder.pid(), looker.pid()];
     let mut held = holder.begin(Mode::Snapshot(None)).await?;
     let identity = context.database.identity();
-    let mut plan =
+    let plan =
         reencrypt_planner::draft(&mut held, identity, &configuration, &context.keys, &options.tables, false).await?;
-    if plan.has_failures() {
-        let message = plan.findings.iter().find(|finding| finding.severity == Severity::Fail);
-        let (code, message) = message.map_or(("findings", ""), |finding| (&*finding.code, &*finding.message));
-        return Err(Error::refused(code, message, "`reencrypt plan` shows all findings"));
-    }
+    refuse_findings(&plan, Finding::prevents_reading)?;
     let tables = Arc::new(reencrypt_planner::bind(&mut held, &plan, &context.keys).await?);
     let snapshot = held.export_snapshot().await?;
     // Asked right after the snapshot: whoever is open now may have begun before it.
@@ -74,6 +76,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     let snapshot_held = held.commit().await.is_ok();
     scanned?;
 
+    let mut late_old = 0;
     let outlasting = if options.sample_percent.is_some() {
         Vec::new()
     } else {
@@ -82,14 +85,15 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         // What they wrote the snapshot did not see.
         let mut late = empty(&tables);
         scan_unseen(&context, &mut looker, &snapshot, &tables, &mut late).await?;
-        add_old(&mut counts, &late);
+        late_old = late.iter().flatten().map(|counts| counts.classes.old).sum();
         outlasting
     };
 
-    findings.extend(unlisted(&context, &mut looker, &mut plan, &configuration).await?);
+    findings.extend(unlisted(&context, &mut looker, &configuration).await?);
     looker.close().await;
     accept(&plan, &acceptances, &mut counts);
-    let statement = state(&context, &options, &plan, &counts, &findings, snapshot_held, &outlasting);
+    let evidence = Evidence { counts: &counts, late_old, findings: &findings, snapshot_held, outlasting: &outlasting };
+    let statement = state(&context, &options, &plan, evidence);
     Ok(report(&context, plan, findings, counts, rows, statement, snapshot.taken_at_ms))
 }
 
@@ -299,28 +303,16 @@ async fn scan_unseen(
     Ok(())
 }
 
-/// Of what was written while the scan went on, only what needs a person counts: old values, and values that cannot be read.
-fn add_old(counts: &mut Counts, late: &Counts) {
-    for (sum, late) in counts.iter_mut().flatten().zip(late.iter().flatten()) {
-        sum.classes.old += late.classes.old;
-        sum.classes.seen += late.classes.old;
-    }
-}
-
 /// Ciphertext in columns that nobody listed.
 async fn unlisted(
     context: &Context,
     session: &mut Session,
-    plan: &mut Plan,
     configuration: &Configuration,
 ) -> Result<Vec<Finding>, Error> {
-    let options = SurveyOptions { sample: DISCOVERY_SAMPLE, ..SurveyOptions::default() };
-    let accepted = |_: &reencrypt_db::TableName, _: &str| 0;
-    let before = plan.findings.len();
-    reencrypt_planner::survey(session, plan, configuration, &context.keys, &context.pool, options, &accepted).await?;
-    tracing::debug!(findings = plan.findings.len() - before, "looked for ciphertext that nobody listed");
-    let is_unlisted = |finding: &&Finding| finding.code == "unlisted_ciphertext";
-    Ok(plan.findings.iter().filter(is_unlisted).cloned().collect())
+    let mut findings =
+        reencrypt_planner::unlisted(session, configuration, &context.keys, &context.pool, DISCOVERY_SAMPLE).await?;
+    findings.retain(|finding| UNLISTED.contains(&&*finding.code));
+    Ok(findings)
 }
 
 /// Accepted residue is a part of the unreadable values.
@@ -343,19 +335,25 @@ struct Statement {
     holds: bool,
 }
 
-fn state(
-    context: &Context,
-    options: &VerifyOptions,
-    plan: &Plan,
-    counts: &Counts,
-    findings: &[Finding],
+/// What was seen.
+struct Evidence<'e> {
+    counts: &'e Counts,
+    /// old values in rows that were written while the scan went on
+    late_old: u64,
+    findings: &'e [Finding],
     snapshot_held: bool,
-    outlasting: &[InFlight],
-) -> Statement {
+    outlasting: &'e [InFlight],
+}
+
+fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evidence<'_>) -> Statement {
+    let Evidence { counts, late_old, findings, snapshot_held, outlasting } = evidence;
     let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
     let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
-    let unlisted =
-        findings.iter().find(|finding| finding.severity == Severity::Fail && finding.code == "unlisted_ciphertext");
+    let finding = |code| findings.iter().find(|finding| finding.code == code);
+    let place = |finding: &Finding| {
+        let place = [&finding.table, &finding.column].into_iter().flatten().cloned().collect::<Vec<_>>().join(".");
+        format!("{place}: {}", finding.message)
+    };
     let old_keys_known = context.keys.values().all(|pair| pair.old.is_some());
     let mismatched: u64 = plan
         .tables
@@ -369,8 +367,12 @@ fn state(
         let reason = format!("{old} values or hashes stand under the old key");
         return Statement { old_key_needed: Some(true), reason, holds: false };
     }
-    if let Some(finding) = unlisted {
-        return Statement { old_key_needed: Some(true), reason: finding.message.clone(), holds: false };
+    if late_old > 0 {
+        let reason = format!("{late_old} values or hashes were written under the old key while the snapshot was read");
+        return Statement { old_key_needed: Some(true), reason, holds: false };
+    }
+    if let Some(finding) = finding("unlisted_ciphertext") {
+        return Statement { old_key_needed: Some(true), reason: place(finding), holds: false };
     }
     if options.sample_percent.is_some() {
         return cannot_say("a sample never attests; `reencrypt verify` reads everything".to_owned());
@@ -392,6 +394,9 @@ fn state(
         return cannot_say(format!(
             "{mismatched} hashes do not fit their fields, and the old key was not given to try them"
         ));
+    }
+    if let Some(finding) = finding("unopened_ciphertext").filter(|_| !old_keys_known) {
+        return cannot_say(place(finding));
     }
     let mut reason = "nothing that was read opens under the old key".to_owned();
     if unreadable > 0 {

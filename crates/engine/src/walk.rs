@@ -65,6 +65,7 @@ impl<'w> ChunkWalk<'w> {
         reencrypt_planner::check_schema(&mut tx, &table.plan).await?;
         tx.commit().await?;
         let counts = SlotCounts::from_json(&chunk.counts, table.cipher.slots())?;
+        rotation.begin_table(table, chunk.pass);
         Ok(Self { rotation, reader, writer, tables, chunk, counts })
     }
 

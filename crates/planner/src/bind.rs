@@ -1,6 +1,7 @@
 //! A plan joined with the live catalog and the keys: what the engine works with.
 use crate::{
     Error, Plan, TablePlan,
+    nearest::shown,
     schema::{schema_hash, with_row_key},
 };
 use reencrypt_crypto::{BlindIndex, ColumnCipher, ColumnSpec, Fingerprint, KeyPair, RowCipher, SecretKey};
@@ -24,7 +25,8 @@ pub struct BoundTable {
     pub cipher: Arc<RowCipher>,
 }
 
-/// Joins. Refuses (`schema_changed`) where a table's schema hash is not the plan's, and (`key_changed`) where a key's fingerprint is not the plan's.
+/// Joins. Refuses (`schema_changed`) where a table's schema hash is not the plan's, and (`key_changed`) where a key's
+/// fingerprint is not the plan's.
 pub async fn bind(tx: &mut Transaction<'_>, plan: &Plan, keys: &Keyring) -> Result<Vec<BoundTable>, Error> {
     check_keys(plan, keys)?;
     let mut bound = Vec::with_capacity(plan.tables.len());
@@ -43,7 +45,8 @@ pub async fn check_schema(tx: &mut Transaction<'_>, plan: &TablePlan) -> Result<
     catalog_table(tx, plan).await.map(drop)
 }
 
-/// The keys that are given must be those of the plan; a key that the plan was made without, or that is not given now, says nothing.
+/// The keys that are given must be those of the plan; a key that the plan was made without, or that is not given now,
+/// says nothing.
 fn check_keys(plan: &Plan, keys: &Keyring) -> Result<(), Error> {
     for (name, expected) in &plan.keys {
         let Some(pair) = keys.get(name) else { return Err(Error::KeyMissing { pair: name.clone() }) };
@@ -106,7 +109,7 @@ pub(crate) fn row_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) ->
     let mut hashes = Vec::with_capacity(table.blind_indexes.len());
     for index in &table.blind_indexes {
         let Some(field) = table.columns.iter().position(|column| column.column == index.of) else {
-            let problem = format!("blind index {} hashes a column that is not in the plan", index.column);
+            let problem = format!("blind index {} hashes a column that is not in the plan", shown(&index.column));
             return Err(Error::PlanUnreadable { problem });
         };
         let hash = BlindIndex::new(index.spec.clone(), field, pair);
@@ -116,5 +119,5 @@ pub(crate) fn row_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) ->
 }
 
 fn refused(table: &TablePlan, column: &str, source: reencrypt_crypto::LayoutError) -> Error {
-    Error::Format { table: table.name.clone(), column: column.to_owned(), source }
+    Error::Format { place: format!("table {}, column {}", table.name, shown(column)), source }
 }

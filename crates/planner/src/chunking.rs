@@ -1,6 +1,7 @@
 //! How many rows a chunk holds.
 
-/// Rows of a chunk: enough chunks for every worker to stay busy, at most 1,000 batches each, boundaries found one at a time by keyset.
+/// Rows of a chunk: enough chunks for every worker to stay busy, at most 1,000 batches each, boundaries found one at a
+/// time by keyset.
 pub fn chunk_rows(rows_estimate: u64, batch_rows: u32) -> u64 {
     let batch = u64::from(batch_rows.max(1));
     (rows_estimate / 32).clamp(10 * batch, 500 * batch)

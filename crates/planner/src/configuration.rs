@@ -145,14 +145,15 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Parses TOML text. Unknown members are errors that name the nearest known one; what the documents describe and this version
-    /// does not bring (json, where, set, tripwire, audit, kms, ...) is an error that says so. Errors hold a line and a place, never a
-    /// value that might be a secret.
+    /// Parses TOML text. Unknown members are errors that name the nearest known one; what the documents describe and
+    /// this version does not bring (json, where, set, tripwire, audit, kms, ...) is an error that says so. Errors hold
+    /// a line and a place, never a value that might be a secret.
     pub fn parse(text: &str) -> Result<Self, Error> {
         reading::read(text)
     }
 
-    /// What stands without a file: `[key.default]` from `env:OLD_KEY` and `env:NEW_KEY`, no tables (discovery fills them).
+    /// What stands without a file: `[key.default]` from `env:OLD_KEY` and `env:NEW_KEY`, no tables (discovery fills
+    /// them).
     pub fn from_environment() -> Self {
         Self { keys: reading::default_pair(), ..Self::default() }
     }

@@ -1,13 +1,14 @@
 //! Encrypted columns that nobody listed: every text and bytes column of every table, sampled.
 //!
-//! A column is encrypted where a value of it opens under a key, whatever its name; shape alone is only mentioned. The hashes beside such a
-//! column are tried against the blind indexes that this tool knows.
+//! A column is encrypted where a value of it opens under a key, whatever its name; shape alone is only mentioned. The
+//! hashes beside such a column are tried against the blind indexes that this tool knows.
 
+mod embedded;
 mod formats;
 mod hashes;
 mod scan;
 
-pub(crate) use scan::{TableScan, scan};
+pub(crate) use scan::{TableScan, scan, under};
 
 use crate::{ColumnSettings, Error, Finding, Keyring, TableSettings, finding, resolution::written_name};
 use reencrypt_crypto::{PlaintextPolicy, Pool};
@@ -23,7 +24,8 @@ pub struct Discovery {
     pub findings: Vec<Finding>,
 }
 
-/// Looks at every text and bytea column of every visible table on a sample, finds those that hold values of a known preset and tries the keys on them; columns of 64 hex digits beside a discovered column are tried against the
+/// Looks at every text and bytea column of every visible table on a sample, finds those that hold values of a known
+/// preset and tries the keys on them; columns of 64 hex digits beside a discovered column are tried against the
 /// blind-index presets (`emailHash`, `dobHash` of the platform).
 pub async fn discover(
     session: &mut Session,
@@ -36,6 +38,7 @@ pub async fn discover(
     for scan in scans {
         discovery.findings.extend(scan.unread());
         discovery.findings.extend(scan.unopened());
+        discovery.findings.extend(scan.embedded());
         if scan.found.is_empty() {
             continue;
         }

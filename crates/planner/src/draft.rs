@@ -13,9 +13,10 @@ use reencrypt_crypto::Format;
 use reencrypt_db::{Identity, Server, Table, TableName, Transaction};
 use std::collections::BTreeMap;
 
-/// Resolves the configuration in the catalog and makes the plan's value with all preflight findings but without a sample. `tables` (from `--table`) narrows it. What plan can state (missing table or
-/// column with the nearest name, no row key, a view, row-level security, privileges, ...) is a `fail` finding, not an error.
-/// `for_run`: privileges for writing are checked as failures (for `plan` they are warnings).
+/// Resolves the configuration in the catalog and makes the plan's value with all preflight findings but without a
+/// sample. `tables` (from `--table`) narrows it. What plan can state (missing table or column with the nearest name, no
+/// row key, a view, row-level security, privileges, ...) is a `fail` finding, not an error. `for_run`: privileges for
+/// writing are checked as failures (for `plan` they are warnings).
 pub async fn draft(
     tx: &mut Transaction<'_>,
     identity: &Identity,
@@ -83,7 +84,8 @@ struct Context<'a> {
     for_run: bool,
 }
 
-/// The tables that `--table` may mean, in the order of the file; all without one. A name that can mean none is an error.
+/// The tables that `--table` may mean, in the order of the file; all without one. A name that can mean none is an
+/// error.
 fn narrow<'a>(tables: &'a [TableSettings], wanted: &[String]) -> Result<Vec<&'a TableSettings>, Error> {
     let may_mean = |written: &str, name: &str| {
         let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|rest| rest.ends_with('.'));
@@ -98,7 +100,8 @@ fn narrow<'a>(tables: &'a [TableSettings], wanted: &[String]) -> Result<Vec<&'a 
     Ok(tables.iter().filter(chosen).collect())
 }
 
-/// Whether `--table wanted` is this table: as the file writes it, or as the catalog names it, with or without its schema.
+/// Whether `--table wanted` is this table: as the file writes it, or as the catalog names it, with or without its
+/// schema.
 fn is_named(wanted: &str, settings: &TableSettings, found: Option<&TableName>) -> bool {
     let in_catalog = |found: &TableName| found.name == wanted || format!("{}.{}", found.schema, found.name) == wanted;
     settings.name == wanted || found.is_some_and(in_catalog)

@@ -56,12 +56,10 @@ pub enum Error {
         pair: String,
     },
     /// A format cannot be used with the keys that were given.
-    #[error("table {table}, column {}: {source}", shown(.column))]
+    #[error("{place}: {source}")]
     Format {
-        /// The table.
-        table: TableName,
-        /// The column.
-        column: String,
+        /// Table and column.
+        place: String,
         /// Why.
         source: reencrypt_crypto::LayoutError,
     },

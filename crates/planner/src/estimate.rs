@@ -1,8 +1,8 @@
 //! What a run will take: approximate figures from measurements, rows and bytes.
 //!
-//! The constants come from 300,000 rows of ten fields (16-byte-IV AES-256-GCM, 850 bytes a row, three indexes) on PostgreSQL 15, client and
-//! server on two cores: about 40,000 rewritten rows a second, 290,000 rows read and opened a second, 2.4 KB of WAL a rewritten row, and full
-//! pages, so that heap and indexes double until vacuum.
+//! The constants come from 300,000 rows of ten fields (16-byte-IV AES-256-GCM, 850 bytes a row, three indexes) on
+//! PostgreSQL 15, client and server on two cores: about 40,000 rewritten rows a second, 290,000 rows read and opened a
+//! second, 2.4 KB of WAL a rewritten row, and full pages, so that heap and indexes double until vacuum.
 use crate::{Configuration, Estimate, Finding, Plan, TablePlan, chunk_rows};
 use reencrypt_crypto::PlaintextPolicy;
 use reencrypt_db::Dialect;

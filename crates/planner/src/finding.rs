@@ -12,9 +12,11 @@ pub enum Severity {
     Fail,
 }
 
-/// One finding. `code` is stable: `table_missing`, `column_missing`, `no_row_key`, `not_a_table`, `rls_active`, `privilege_missing`, `wrong_key`,
-/// `trigger_fires`, `rule_on_update`, `collation_version`, `varchar_overflow`, `unique_on_ciphertext`, `unlisted_ciphertext`, `unexplained_hash`,
-/// `nonce_budget`, `credential_kind`, ... Messages name tables, columns and counts, never a value.
+/// One finding. `code` is stable: `table_missing`, `column_missing`, `no_row_key`, `not_a_table`, `rls_active`,
+/// `privilege_missing`, `wrong_key`, `trigger_fires`, `rule_on_update`, `collation_version`, `varchar_overflow`,
+/// `unique_on_ciphertext`, `unlisted_ciphertext`, `unlisted_new_ciphertext`,
+/// `unopened_ciphertext`, `unexplained_hash`, `nonce_budget`, `credential_kind`, ... Messages
+/// name tables, columns and counts, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Finding {
     /// warn or fail
@@ -49,8 +51,8 @@ const WRITING_ONLY: [&str; 13] = [
 ];
 
 impl Finding {
-    /// Whether nothing complete can be said about the data with it: a missing table, hidden rows, no SELECT. What only a run would refuse
-    /// (a trigger, no row key) does not stand in the way of reading everything.
+    /// Whether nothing complete can be said about the data with it: a missing table, hidden rows, no SELECT. What only
+    /// a run would refuse (a trigger, no row key) does not stand in the way of reading everything.
     pub fn prevents_reading(&self) -> bool {
         self.severity == Severity::Fail && !WRITING_ONLY.contains(&self.code.as_str())
     }

@@ -1,6 +1,7 @@
 //! The wrong-key gate: a wrong key is refused before the first write, not quarantined value by value.
 //!
-//! Evidence are strictly shaped values alone, those that were not accepted before: plaintext, NULL and near misses say nothing about a key.
+//! Evidence are strictly shaped values alone, those that were not accepted before: plaintext, NULL and near misses say
+//! nothing about a key.
 
 /// Unreadable values that are never too many, whatever the share.
 const FAILS_ALWAYS_TOLERATED: u64 = 10;
@@ -54,7 +55,8 @@ impl std::str::FromStr for Ceiling {
     }
 }
 
-/// Strictly shaped values of one column: what opened and what did not. The same judgement serves the sample and the running run.
+/// Strictly shaped values of one column: what opened and what did not. The same judgement serves the sample and the
+/// running run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GateCounts {
     /// opens under the new key

@@ -1,8 +1,9 @@
-//! Configuration and catalog become a plan: a value that says what a run will touch, made without writing anything.
+//! Configuration and catalog become a plan: a value that says what a run will touch, made
+//! without writing anything.
 //!
 //! ```text
 //! reencrypt.toml -> Configuration ─┐
-//! catalog        -> db::Table     ─┼-> Plan (id = what was approved) -> survey (sample) -> gate, findings, estimates
+//! catalog        -> db::Table     ─┼-> Plan (id = what was approved) -> survey: gate, findings, estimates
 //! keys           -> fingerprints  ─┘        └-> bind -> BoundTable (selections, ciphers) -> the engine
 //! ```
 
@@ -35,4 +36,4 @@ pub use finding::{Finding, Severity};
 pub use gate::{Ceiling, GateCounts};
 pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};
 pub use schema::schema_hash;
-pub use survey::{ClassCounts, SurveyOptions, survey};
+pub use survey::{ClassCounts, SurveyOptions, survey, unlisted};

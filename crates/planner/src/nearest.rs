@@ -17,8 +17,8 @@ pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = 
     nearest(word, candidates).map(|name| format!("; did you mean {}?", shown(name))).unwrap_or_default()
 }
 
-/// A name for a message: quoted, control characters escaped. What is longer than a name is not repeated, since it might be a secret in the
-/// wrong place.
+/// A name for a message: quoted, control characters escaped. What is longer than a name is not repeated, since it might
+/// be a secret in the wrong place.
 pub(crate) fn shown(name: &str) -> String {
     const NAME_CHARS_MAX: usize = 63;
     if name.chars().count() > NAME_CHARS_MAX {

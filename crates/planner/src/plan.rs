@@ -1,7 +1,7 @@
 //! The plan: built read-only, printable, fingerprinted, then executed.
 mod approval;
 
-use crate::{ClassCounts, Error, Finding, Kind, TriggerPolicy};
+use crate::{BlindIndexSettings, ClassCounts, ColumnSettings, Error, Finding, Kind, TableSettings, TriggerPolicy};
 use reencrypt_crypto::{BlindIndexSpec, Fingerprint, Format, LayoutSpec, PlaintextPolicy};
 use reencrypt_db::{Identity, TableName};
 use std::collections::BTreeMap;
@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 /// The version of a plan's shape that this version of the tool makes and reads.
 pub(crate) const VERSION: u32 = 1;
 
-/// What a run will touch. `id` is the SHA-256 (hex) over scope, formats, policies, fingerprints, schema hashes and environment: never over counts, estimates,
-/// findings or addresses of a pooler. Round-trips through JSON (`plan --out`, the run's row in the store).
+/// What a run will touch. `id` is the SHA-256 (hex) over scope, formats, policies, fingerprints, schema hashes and
+/// environment: never over counts, estimates, findings or addresses of a pooler. Round-trips through JSON (`plan
+/// --out`, the run's row in the store).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
     /// version of this shape; others are refused
@@ -127,7 +128,8 @@ pub struct Estimate {
 }
 
 impl Plan {
-    /// Reads a plan that was written as JSON. Refuses another version of the shape, and a text whose id is not that of its content.
+    /// Reads a plan that was written as JSON. Refuses another version of the shape, and a text whose id is not that of
+    /// its content.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         #[derive(serde::Deserialize)]
         struct Head {
@@ -158,6 +160,12 @@ impl Plan {
         approval::first_difference(self, other)
     }
 
+    /// The configuration's tables from which this plan was made, as far as the id covers them. A run that was started
+    /// from a discovery goes on with these: another discovery of half-rotated data may find something else.
+    pub fn table_settings(&self) -> Vec<TableSettings> {
+        self.tables.iter().map(TablePlan::settings).collect()
+    }
+
     /// The format of that name: a layout of the plan, or a preset.
     pub(crate) fn format(&self, name: &str) -> Result<Format, Error> {
         let unknown = || Error::UnknownFormat { format: name.to_owned() };
@@ -179,6 +187,33 @@ impl TablePlan {
     pub fn slots(&self) -> Vec<String> {
         let hashes = self.blind_indexes.iter().map(|index| index.column.clone());
         self.columns.iter().map(|column| column.column.clone()).chain(hashes).collect()
+    }
+
+    fn settings(&self) -> TableSettings {
+        let column = |column: &ColumnPlan| ColumnSettings {
+            column: column.column.clone(),
+            read: column.read.clone(),
+            write: column.write.clone(),
+            plaintext: column.plaintext,
+            nesting_max: column.nesting_max,
+            kind: column.kind,
+            column_alias: column.column_alias.clone(),
+        };
+        let index = |index: &BlindIndexPlan| BlindIndexSettings {
+            column: index.column.clone(),
+            of: index.of.clone(),
+            spec: index.spec.clone(),
+        };
+        TableSettings {
+            name: format!("{}.{}", self.name.schema, self.name.name),
+            key: Some(self.key.clone()),
+            row_key: Some(self.row_key.clone()).filter(|row_key| !row_key.is_empty()),
+            subject: self.subject.clone(),
+            table_alias: self.table_alias.clone(),
+            triggers: self.triggers,
+            columns: self.columns.iter().map(column).collect(),
+            blind_indexes: self.blind_indexes.iter().map(index).collect(),
+        }
     }
 }
 

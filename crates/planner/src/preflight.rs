@@ -1,7 +1,8 @@
 //! One function a check, fixed order, all before the first write.
 //!
-//! A check reads the catalog alone and says what it found. `fail` is what a run would refuse, lose time on or do harm with; `warn` is
-//! what somebody should know. What only a run needs (writing privileges, a writable server) is `warn` for a plan.
+//! A check reads the catalog alone and says what it found. `fail` is what a run would refuse, lose time on or do harm
+//! with; `warn` is what somebody should know. What only a run needs (writing privileges, a writable server) is `warn`
+//! for a plan.
 
 mod columns;
 mod constraints;

@@ -2,8 +2,8 @@
 use reencrypt_db::{RowKeyColumn, Table};
 use sha2::{Digest, Sha256};
 
-/// SHA-256 (hex) of a table's columns with their types and of its row key. Leaves, indexes and statistics are no part of it: a new
-/// partition is no change of schema.
+/// SHA-256 (hex) of a table's columns with their types and of its row key. Leaves, indexes and statistics are no part
+/// of it: a new partition is no change of schema.
 pub fn schema_hash(table: &Table) -> String {
     #[derive(serde::Serialize)]
     struct Shape<'a> {
@@ -21,7 +21,8 @@ pub fn schema_hash(table: &Table) -> String {
 /// SHA-256 (hex) of a value's JSON, whose member order is that of its declaration.
 pub(crate) fn digest(value: &impl serde::Serialize) -> String {
     let mut hasher = Sha256::new();
-    // Strings, numbers, lists and maps with string keys alone: there is nothing that JSON cannot say, and a hasher takes every byte.
+    // Strings, numbers, lists and maps with string keys alone: there is nothing that JSON cannot say, and a hasher
+    // takes every byte.
     serde_json::to_writer(HashWriter(&mut hasher), value).expect("a value of strings, numbers and lists is JSON");
     data_encoding::HEXLOWER.encode(&hasher.finalize())
 }
@@ -37,8 +38,8 @@ impl std::io::Write for HashWriter<'_> {
     }
 }
 
-/// `table` walked by another key than its own: columns that are all NOT NULL under one valid, immediate, non-partial unique index.
-/// Says why where they are no such key.
+/// `table` walked by another key than its own: columns that are all NOT NULL under one valid, immediate, non-partial
+/// unique index. Says why where they are no such key.
 pub(crate) fn with_row_key(mut table: Table, names: &[String]) -> Result<Table, RowKeyProblem> {
     let named =
         |key: &&Vec<RowKeyColumn>| key.len() == names.len() && key.iter().all(|column| names.contains(&column.name));

@@ -6,18 +6,21 @@ mod unlisted;
 
 pub(crate) use batch::{Batch, Slots, blocking, classify};
 pub(crate) use rehearsal::{rehearse, throw_away_pair};
+pub use unlisted::unlisted;
 
 use crate::{
     Ceiling, Configuration, Error, Keyring, Plan, TablePlan,
     bind::{row_cipher, selections},
     estimate::{estimate, nonce_budget},
     finding,
+    schema::with_row_key,
 };
-use batch::rows_within;
-use reencrypt_crypto::{Expect, KeyPair, Pool, RowCipher};
+use batch::{begin_classifying, rows_within};
+use reencrypt_crypto::{Classified, Expect, KeyPair, Pool, RowCipher};
 use reencrypt_db::{Mode, RowSecurity, Selection, Session, Table, TableName};
 use std::sync::Arc;
 use tally::Tally;
+use tokio::task::JoinHandle;
 
 /// Values of one column by what stands in the database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -79,8 +82,10 @@ impl Default for SurveyOptions {
     }
 }
 
-/// Samples every table of the plan across its whole range, fills in `sample`, `sampled_rows` and `estimate`, and adds findings: `wrong_key` by the gate, near-miss and nested values, varchar overflow, `unlisted_ciphertext`, `unexplained_hash`.
-/// `accepted` says how many unreadable values of a column were accepted before (they are no evidence for the gate).
+/// Samples every table of the plan across its whole range, fills in `sample`, `sampled_rows` and `estimate`, and adds
+/// findings: `wrong_key` by the gate, near-miss and nested values, varchar overflow, `unlisted_ciphertext`,
+/// `unexplained_hash`. `accepted` says how many unreadable values of a column were accepted before (they are no
+/// evidence for the gate).
 pub async fn survey(
     session: &mut Session,
     plan: &mut Plan,
@@ -108,7 +113,8 @@ pub async fn survey(
     }
     plan.findings.extend(tally::nothing_old(plan));
     if options.discover {
-        plan.findings.extend(unlisted::findings(session, configuration, keys, pool, options).await?);
+        plan.findings
+            .extend(unlisted(session, configuration, keys, pool, options.sample.min(UNLISTED_ROWS_MAX)).await?);
     }
     plan.estimate = estimate(plan, session.dialect());
     plan.findings.retain(|finding| finding.code != "nonce_budget");
@@ -117,7 +123,8 @@ pub async fn survey(
     Ok(())
 }
 
-/// One table's sample, and with `full` all of it; `None` where this role cannot read it (which the plan has a finding about).
+/// One table's sample, and with `full` all of it; `None` where this role cannot read it (which the plan has a finding
+/// about).
 async fn survey_table(
     session: &mut Session,
     plan: &Plan,
@@ -128,12 +135,13 @@ async fn survey_table(
 ) -> Result<Option<Tally>, Error> {
     let table_plan = &plan.tables[index];
     let mut tx = session.begin(Mode::Read).await?;
-    let table = tx.table(&table_plan.name).await?.filter(|table| readable(table, table_plan));
+    let table = tx.table(&table_plan.name).await?;
     tx.rollback().await?;
-    let Some(mut table) = table else { return Ok(None) };
-    if table_plan.row_key.is_empty() {
-        table.row_key.clear();
-    }
+    let table = table.and_then(|table| match table_plan.row_key.as_slice() {
+        [] => Some(Table { row_key: Vec::new(), ..table }),
+        names => with_row_key(table, names).ok(),
+    });
+    let Some(table) = table.filter(|table| readable(table, table_plan)) else { return Ok(None) };
     let leaves = selections(&table, &table_plan.slots())?;
     let cipher = Arc::new(row_cipher(plan, table_plan, pair)?);
     let mut tally = Tally::new(&table, table_plan);
@@ -188,12 +196,15 @@ pub(crate) async fn sample(
     Ok(samples)
 }
 
+/// Rows of each table that are looked at for what nobody listed: a look at every text of a whole database.
+const UNLISTED_ROWS_MAX: u32 = 300;
 /// Rows sampled of each leaf at least.
 const LEAF_ROWS_MIN: u64 = 20;
 /// Heap bytes that one transaction of a full reading covers, so that none is held open for long.
 const PART_BYTES: u64 = 64 << 20;
 
-/// Reads every row through the heap, in parts, each in a transaction of its own.
+/// Reads every row through the heap, in parts, each in a transaction of its own; while one batch is classified the next is
+/// read.
 async fn read_whole(
     session: &mut Session,
     table: &Table,
@@ -207,11 +218,18 @@ async fn read_whole(
         for part in 0..parts {
             let mut tx = session.begin(Mode::Read).await?;
             let mut scan = tx.heap_scan(selection, part, parts).await?;
+            let mut before: Option<(JoinHandle<Classified>, usize)> = None;
             while let Some(rows) = tx.next_rows(&mut scan, selection).await? {
                 let rows = Arc::new(Batch::new(rows));
-                tally.add(&classify(pool, cipher, &rows, Expect::Old).await?, rows.len());
+                let begun = (begin_classifying(pool, cipher, &rows, Expect::Old), rows.len());
+                if let Some((classified, rows)) = before.replace(begun) {
+                    tally.add(&classified.await.map_err(|_| Error::Worker)?, rows);
+                }
             }
             tx.rollback().await?;
+            if let Some((classified, rows)) = before {
+                tally.add(&classified.await.map_err(|_| Error::Worker)?, rows);
+            }
         }
     }
     Ok(tally)

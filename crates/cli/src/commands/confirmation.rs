@@ -119,7 +119,9 @@ fn refusal(plan: &Plan, yes: bool, plan_id: bool, readers_ready: bool) -> Failur
 fn summary(context: &Context, plan: &Plan) -> String {
     let place = context.database.identity();
     let mut text = String::from("about to rotate\n");
-    let _ = writeln!(text, "  host         {}", place.address);
+    if place.address != place.database {
+        let _ = writeln!(text, "  host         {}", place.address);
+    }
     let _ = writeln!(text, "  database     {}", place.database);
     let _ = writeln!(text, "  environment  {}", plan.environment);
     let _ = writeln!(text, "  plan         {}", plan.id);

@@ -8,7 +8,7 @@ mod story;
 use crate::{
     arguments::{DemoArguments, Globals, LogForm, OutputForm},
     failure::Failure,
-    output::{self, Outcome, Plain},
+    output::{self, Align, Outcome, Plain, Sheet},
     progress::Progress,
     session::Session,
     settings::{KeyNeeds, Need, Settings},
@@ -38,10 +38,11 @@ pub(crate) async fn run(typed: &DemoArguments, session: &Session) -> Result<Outc
     let told = story.tell(&mut clinic).await?;
     drop(progress);
 
-    let mut text = String::from("\nThe story went as told. Its files:\n");
+    let mut files = Sheet::new([("file", Align::Left), ("", Align::Left)]);
     for (file, what) in folder.guide() {
-        text.push_str(&format!("  {}  {what}\n", file.display()));
+        files.row([file.display().to_string(), what.to_owned()]);
     }
+    let mut text = format!("\nThe story went as told. What it left:\n\n{}", files.render());
     text.push_str(&format!(
         "\nnext: reencrypt --config {} status\n",
         crate::commands::quoted(&folder.configuration().to_string_lossy())

@@ -104,7 +104,8 @@ pub(super) fn table_text(table: &TableReport) -> String {
                 count(index.mismatched),
             ]);
         }
-        sheet.drop_if_empty(&["old"]);
+        let standing = table.columns.iter().any(|column| matches!(column, ColumnReport::Classes { .. }));
+        sheet.drop_if_empty(if standing { &["rewritten"] } else { &["old"] });
         text.push_str(&sheet.render());
     }
     text

@@ -222,6 +222,10 @@ impl Connection {
     /// Runs something of the driver's own, as a call like any other.
     pub(super) fn enter(&mut self, doing: &'static str) -> Result<()> {
         self.usable(doing)?;
+        // After some errors SQLite has rolled back by itself: what came now would stand outside of any transaction.
+        if self.transaction.as_ref().is_some_and(|open| open.writes && open.failed) {
+            return Err(Error::Aborted);
+        }
         self.in_call = true;
         Ok(())
     }

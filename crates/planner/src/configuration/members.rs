@@ -1,4 +1,5 @@
-//! The members of one TOML table, read by name. Everything wrong is said with its place and line, and never with a value.
+//! The members of one TOML table, read by name. Everything wrong is said with its place and line, and never with a
+//! value.
 use crate::{
     Error,
     nearest::{did_you_mean, nearest, shown},

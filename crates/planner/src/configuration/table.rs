@@ -9,9 +9,13 @@ use crate::{
     nearest::{did_you_mean, shown},
 };
 use reencrypt_crypto::{
-    BlindIndexPolicy, BlindIndexSpec, Format, LayoutSpec, NoneFor, NormalizeStep, PlaintextPolicy, SubkeyStep,
+    BlindIndexPolicy, BlindIndexSpec, ColumnCipher, ColumnSpec, Format, KeyPair, LayoutSpec, NoneFor, NormalizeStep,
+    PlaintextPolicy, SecretKey, SubkeyStep,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 type Layouts = BTreeMap<String, LayoutSpec>;
 
@@ -110,13 +114,15 @@ fn read_column(
     let nesting_max = members.number("nesting_max", 1..=NESTING_MAX)?.unwrap_or(1);
     let policies =
         [("refuse", PlaintextPolicy::Refuse), ("keep", PlaintextPolicy::Keep), ("encrypt", PlaintextPolicy::Encrypt)];
-    Ok(ColumnSettings {
+    let column = ColumnSettings {
         plaintext: members.word("plaintext", &policies)?.unwrap_or_default(),
         nesting_max: u8::try_from(nesting_max).unwrap_or(1),
         kind: members.word("kind", &KINDS)?,
         column_alias: members.text("column_alias")?.map(str::to_owned),
         ..settings(read, write)
-    })
+    };
+    check_together(&members, &column, layouts)?;
+    Ok(column)
 }
 
 pub(super) const KINDS: [(&str, Kind); 5] = [
@@ -151,13 +157,35 @@ fn read_formats(members: &Members<'_>, layouts: &Layouts) -> Result<(Vec<String>
     Ok((read, write))
 }
 
-/// A format must be known and, since validators are not supported, must notice a wrong key by itself.
-fn check_format(members: &Members<'_>, member: &str, name: &str, layouts: &Layouts) -> Result<(), Error> {
-    let format = match layouts.get(name) {
+/// What the column writes must be made of what it reads: a key id that no value brings, for example, cannot be written.
+fn check_together(members: &Members<'_>, column: &ColumnSettings, layouts: &Layouts) -> Result<(), Error> {
+    let format = |name: &String| compile(name, layouts);
+    let (Some(write), read) = (format(&column.write), column.read.iter().filter_map(format)) else { return Ok(()) };
+    let spec = ColumnSpec {
+        read: read.chain([write.clone()]).collect(),
+        write,
+        plaintext: column.plaintext,
+        nesting_max: column.nesting_max,
+        table: String::new(),
+        column: column.column.clone(),
+    };
+    // Keys of the right length: what is left to refuse are the formats.
+    let key = || Some(SecretKey::new(vec![0; 32]));
+    let probe = Arc::new(KeyPair { old: key(), new: key() });
+    let hint = "let it write a format that it reads; `plaintext = \"encrypt\"` needs one without a key id";
+    ColumnCipher::new(spec, &probe).map(drop).map_err(|e| members.error(e.to_string(), hint))
+}
+
+fn compile(name: &str, layouts: &Layouts) -> Option<Format> {
+    match layouts.get(name) {
         Some(spec) => Format::compile(name, spec).ok(),
         None => Format::preset(name),
-    };
-    let Some(format) = format else {
+    }
+}
+
+/// A format must be known and, since validators are not supported, must notice a wrong key by itself.
+fn check_format(members: &Members<'_>, member: &str, name: &str, layouts: &Layouts) -> Result<(), Error> {
+    let Some(format) = compile(name, layouts) else {
         let problem = format!("there is no format {}{}", shown(name), did_you_mean(name, known_formats(layouts)));
         let hint = "`reencrypt formats` lists the presets; declare another one under [layout.NAME]";
         return Err(members.failure_at(member, problem, hint));

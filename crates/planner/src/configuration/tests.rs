@@ -173,6 +173,16 @@ fn contradictions_are_refused() {
 }
 
 #[test]
+fn a_column_writes_only_what_its_values_bring() {
+    let bare_to_kid = "a = { read = ['gcm-triple-hex-iv12'], write = 'gcm-versioned-triple-hex-iv12' }";
+    refused(&with_columns(bare_to_kid), 4, "`kid`");
+    let kid = "a = { format = 'gcm-versioned-triple-hex-iv12', plaintext = 'encrypt' }";
+    refused(&with_columns(kid), 4, "`kid`");
+    let kid_to_bare = "a = { read = ['gcm-versioned-triple-hex-iv12'], write = 'gcm-triple-hex-iv12' }";
+    assert!(Configuration::parse(&with_columns(kid_to_bare)).is_ok());
+}
+
+#[test]
 fn blind_indexes_belong_to_a_configured_column() {
     let index = |members: &str| {
         let columns = "[table.columns]\nemail = 'gcm-triple-b64-iv16'\n";

@@ -30,7 +30,9 @@ pub(crate) enum Judgement {
     Encrypted(Found),
     /// most have a format's shape, none opens
     Shaped { format: String, values: u64 },
-    /// 64 hex digits all of them
+    /// pieces of longer texts or members of documents open: so many under the old key, so many under the new
+    Embedded { opens_old: u64, opens_new: u64 },
+    /// 64 hex digits most of them
     Hashes,
     /// anything else
     Other,
@@ -46,6 +48,8 @@ pub(super) struct Candidates(Vec<Candidate>);
 
 struct Candidate {
     format: Format,
+    /// no value of it is shorter
+    len_min: usize,
     /// any encoded bytes have its shape, so that the shape says nothing
     loose: bool,
 }
@@ -55,7 +59,8 @@ impl Candidates {
     pub(super) fn all() -> Self {
         let formats = presets().iter().filter_map(|preset| Format::preset(preset.name));
         let authenticated = formats.filter(Format::is_authenticated);
-        Self(authenticated.map(|format| Candidate { loose: is_loose(&format), format }).collect())
+        let candidate = |format: Format| Candidate { loose: is_loose(&format), len_min: format.stored_len(0), format };
+        Self(authenticated.map(candidate).collect())
     }
 }
 
@@ -99,8 +104,11 @@ impl Found {
 pub(super) fn judge(place: &Place<'_>, values: &[&[u8]], candidates: &Candidates, keys: &Keyring) -> Judgement {
     let mut trials = Vec::new();
     let mut shaped: Option<(u64, &str)> = None;
+    // Most values of a database are no ciphertext at a glance; asking every format about them would take a hundred times as long.
+    let fit: Vec<usize> = (0..values.len()).filter(|&i| place.binary || values[i].is_ascii()).collect();
     for candidate in candidates.0.iter().filter(|candidate| candidate.format.is_binary() == place.binary) {
-        let of_shape: Vec<usize> = (0..values.len()).filter(|&i| candidate.format.matches_shape(values[i])).collect();
+        let has_shape = |&i: &usize| values[i].len() >= candidate.len_min && candidate.format.matches_shape(values[i]);
+        let of_shape: Vec<usize> = fit.iter().copied().filter(has_shape).collect();
         if of_shape.is_empty() {
             continue;
         }
@@ -119,13 +127,16 @@ pub(super) fn judge(place: &Place<'_>, values: &[&[u8]], candidates: &Candidates
         Some((count, format)) if count >= SHAPED_MIN && count * 2 >= values.len() as u64 => {
             Judgement::Shaped { format: format.to_owned(), values: count }
         }
-        _ if !values.is_empty() && values.iter().all(|value| is_hash(value)) => Judgement::Hashes,
+        _ if mostly_hashes(values) => Judgement::Hashes,
         _ => Judgement::Other,
     }
 }
 
-fn is_hash(value: &[u8]) -> bool {
-    value.len() == 64 && value.iter().all(u8::is_ascii_hexdigit)
+/// A column of hashes is one with a placeholder among them too.
+fn mostly_hashes(values: &[&[u8]]) -> bool {
+    let is_hash = |value: &&&[u8]| value.len() == 64 && value.iter().all(u8::is_ascii_hexdigit);
+    let hashes = values.iter().filter(is_hash).count();
+    hashes > 0 && hashes * 2 >= values.len()
 }
 
 /// One format under one pair: which values open.
@@ -151,20 +162,24 @@ fn try_format<'a>(
 
 /// The pair that opens most values, and of its formats as few as open all that any of them opens.
 fn choose(place: &Place<'_>, values: &[&[u8]], trials: Vec<Trial<'_>>, keys: &Keyring) -> Option<Found> {
-    let best = trials.iter().rev().max_by_key(|trial| trial.opens.len())?;
-    let pair = best.pair;
+    // `rev`: of equals the first in the order of the presets.
+    let pair = trials.iter().rev().max_by_key(|trial| trial.opens.len())?.pair;
+    let keys = keys.get(pair)?;
     let mut left: Vec<&Trial<'_>> = trials.iter().filter(|trial| trial.pair == pair).collect();
     let mut opened = vec![false; values.len()];
     let mut read = Vec::new();
     loop {
         let adds = |trial: &&Trial<'_>| trial.opens.iter().filter(|&&i| !opened[i]).count();
-        // `rev`: of equals the first in the order of the presets.
         let Some(next) = left.iter().copied().rev().max_by_key(adds).filter(|trial| adds(trial) > 0) else { break };
-        next.opens.iter().for_each(|&i| opened[i] = true);
+        let cipher = place.cipher(vec![next.format.clone()], LAYERS_MAX, keys)?;
+        for (opened, value) in opened.iter_mut().zip(values) {
+            // A format may read more than what has its exact shape.
+            *opened |= matches!(cipher.classify(Some(value), Expect::Old), Class::Old | Class::New);
+        }
         read.push(next.format.clone());
         left.retain(|trial| trial.format.name() != next.format.name());
     }
-    let cipher = place.cipher(read.clone(), LAYERS_MAX, keys.get(pair)?)?;
+    let (read, cipher) = writable(place, read, keys)?;
     let mut found = Found {
         column: place.column.to_owned(),
         pair: pair.to_owned(),
@@ -183,4 +198,19 @@ fn choose(place: &Place<'_>, values: &[&[u8]], trials: Vec<Trial<'_>>, keys: &Ke
         }
     }
     Some(found)
+}
+
+/// The formats with one in front that all of them can be written as: the most frequent, else one that needs no part (a
+/// key id) that the others do not bring; else the most frequent alone.
+fn writable(place: &Place<'_>, read: Vec<Format>, keys: &Arc<KeyPair>) -> Option<(Vec<Format>, ColumnCipher)> {
+    for write in 0..read.len() {
+        let mut order = read.clone();
+        order[..=write].rotate_right(1);
+        if let Some(cipher) = place.cipher(order.clone(), LAYERS_MAX, keys) {
+            return Some((order, cipher));
+        }
+    }
+    let most = vec![read.into_iter().next()?];
+    let cipher = place.cipher(most.clone(), LAYERS_MAX, keys)?;
+    Some((most, cipher))
 }

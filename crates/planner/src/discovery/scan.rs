@@ -1,5 +1,6 @@
 //! One look at every table: a sample of its text and bytes columns, and what each of them holds.
 use super::{
+    embedded::pieces,
     formats::{Candidates, Found, Judgement, LAYERS_MAX, Place, judge},
     hashes::{Beside, explain},
 };
@@ -26,6 +27,8 @@ pub(crate) struct TableScan {
     pub(crate) found: Vec<Found>,
     /// columns of a format's shape that no key opens: format and number of values
     pub(crate) shaped: Vec<(String, String, u64)>,
+    /// columns in whose longer texts or documents pieces open: so many under the old key, so many under the new
+    pub(crate) pieces: Vec<(String, u64, u64)>,
     /// hash columns that a preset explains
     pub(crate) explained: Vec<BlindIndexSettings>,
     /// hash columns that none explains
@@ -34,7 +37,8 @@ pub(crate) struct TableScan {
     pub(crate) unread: Option<&'static str>,
 }
 
-/// Samples every visible table that holds rows of its own, and returns their names too. Partitions are looked at as their parent.
+/// Samples every visible table that holds rows of its own, and returns their names too. Partitions are looked at as
+/// their parent.
 pub(crate) async fn scan(
     session: &mut Session,
     keys: &Keyring,
@@ -53,9 +57,10 @@ pub(crate) async fn scan(
     tables.retain(|table| {
         matches!(table.kind, TableKind::Table | TableKind::Partitioned) && !leaves.contains(&table.name)
     });
+    let candidates = Arc::new(Candidates::all());
     let mut scans = Vec::new();
     for table in &tables {
-        scans.extend(scan_table(session, table, keys, pool, rows).await?);
+        scans.extend(scan_table(session, table, &candidates, keys, pool, rows).await?);
     }
     Ok((scans, names))
 }
@@ -63,6 +68,7 @@ pub(crate) async fn scan(
 async fn scan_table(
     session: &mut Session,
     table: &Table,
+    candidates: &Arc<Candidates>,
     keys: &Keyring,
     pool: &Arc<Pool>,
     rows: u32,
@@ -77,12 +83,13 @@ async fn scan_table(
     }
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
     let batches = sample(session, table, &selections(table, &names)?, rows, SEED).await?;
-    let judgements = judge_columns(table, &columns, &batches, keys).await?;
+    let judgements = judge_columns(table, &columns, &batches, candidates, keys).await?;
     let mut hashes = Vec::new();
     for (name, judgement) in names.iter().zip(judgements) {
         match judgement {
             Judgement::Encrypted(found) => scan.found.push(found),
             Judgement::Shaped { format, values } => scan.shaped.push((name.clone(), format, values)),
+            Judgement::Embedded { opens_old, opens_new } => scan.pieces.push((name.clone(), opens_old, opens_new)),
             Judgement::Hashes => hashes.push(name.clone()),
             Judgement::Other => {}
         }
@@ -109,13 +116,13 @@ fn unreadable(table: &Table) -> Option<&'static str> {
     let row_key = table.row_key.iter().all(|column| visible(&column.name));
     let any = table.columns.iter().any(is_candidate);
     let refused = !table.privileges.select_system || !(table.privileges.select || (row_key && any));
-    let holds_text = table.columns.iter().any(|column| matches!(column.kind, ColumnKind::Text | ColumnKind::Bytes));
+    let holds_text = table.columns.iter().any(|column| column.kind != ColumnKind::Other);
     (refused && holds_text).then_some("this role may not SELECT from it")
 }
 
 /// Whether a column can hold a ciphertext or a hash that this role can see.
 fn is_candidate(column: &Column) -> bool {
-    matches!(column.kind, ColumnKind::Text | ColumnKind::Bytes)
+    column.kind != ColumnKind::Other
         && column.can_select
         && !column.generated
         && column.length_max.is_none_or(|max| max >= CIPHERTEXT_LEN_MIN)
@@ -126,22 +133,44 @@ async fn judge_columns(
     table: &Table,
     columns: &[Column],
     batches: &[Arc<Batch>],
+    candidates: &Arc<Candidates>,
     keys: &Keyring,
 ) -> Result<Vec<Judgement>, Error> {
     let (table, columns) = (table.name.name.clone(), columns.to_vec());
-    let (batches, keys) = (batches.to_vec(), keys.clone());
+    let (batches, candidates, keys) = (batches.to_vec(), Arc::clone(candidates), keys.clone());
     blocking(move || {
-        let candidates = Candidates::all();
-        let judge_column = |(slot, column): (usize, &Column)| {
+        let judge_slot = |(slot, column): (usize, &Column)| {
             let rows = batches.iter().flat_map(|batch| (0..batch.len()).map(move |row| (batch, row)));
             let values = rows.filter_map(|(batch, row)| batch.field(row, slot)).filter(|value| !value.is_empty());
             let values: Vec<&[u8]> = values.collect();
-            let binary = column.kind == ColumnKind::Bytes;
-            judge(&Place { table: &table, column: &column.name, binary }, &values, &candidates, &keys)
+            let place = Place { table: &table, column: &column.name, binary: column.kind == ColumnKind::Bytes };
+            judge_column(&place, column.kind, &values, &candidates, &keys)
         };
-        columns.iter().enumerate().map(judge_column).collect()
+        columns.iter().enumerate().map(judge_slot).collect()
     })
     .await
+}
+
+/// Whole values first; of a document, and of a column whose values are nothing as a whole, the pieces.
+fn judge_column(
+    place: &Place<'_>,
+    kind: ColumnKind,
+    values: &[&[u8]],
+    candidates: &Candidates,
+    keys: &Keyring,
+) -> Judgement {
+    if kind != ColumnKind::Json {
+        let judgement = judge(place, values, candidates, keys);
+        if place.binary || judgement != Judgement::Other {
+            return judgement;
+        }
+    }
+    let pieces: Vec<Vec<u8>> = values.iter().flat_map(|value| pieces(value)).collect();
+    let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+    match judge(place, &pieces, candidates, keys) {
+        Judgement::Encrypted(Found { opens_old, opens_new, .. }) => Judgement::Embedded { opens_old, opens_new },
+        _ => Judgement::Other,
+    }
 }
 
 /// How many layers the column's values have: as many as a rehearsal needs to find none nested deeper.
@@ -179,6 +208,7 @@ impl TableScan {
             table: table.name.clone(),
             found: Vec::new(),
             shaped: Vec::new(),
+            pieces: Vec::new(),
             explained: Vec::new(),
             unknown_hashes: Vec::new(),
             unread: unreadable(table),
@@ -206,9 +236,22 @@ impl TableScan {
                  neither rotated nor verified",
                 shown(format)
             );
-            Finding::warn("unlisted_ciphertext", message).on(&self.table).at(column)
+            Finding::warn("unopened_ciphertext", message).on(&self.table).at(column)
         };
         self.shaped.iter().map(finding).collect()
+    }
+
+    /// Columns that hold ciphertext as a part of something longer.
+    pub(crate) fn embedded(&self) -> Vec<Finding> {
+        let finding = |(column, opens_old, opens_new): &(String, u64, u64)| {
+            let message = format!(
+                "ciphertext stands inside longer texts or documents of this column: of its sampled pieces {} open; this version rotates whole \
+                 values alone, and what stands under the old key there keeps it needed",
+                under(*opens_old, *opens_new)
+            );
+            Finding::warn("unlisted_ciphertext", message).on(&self.table).at(column)
+        };
+        self.pieces.iter().map(finding).collect()
     }
 
     /// Hashes beside encrypted columns that nobody can explain: where they are keyed, a run would leave them behind.
@@ -233,5 +276,14 @@ impl TableScan {
             Finding::warn("unlisted_ciphertext", message).on(&self.table).at(&found.column)
         };
         others.map(finding).collect()
+    }
+}
+
+/// `3 under the old key and 1 under the new`.
+pub(crate) fn under(opens_old: u64, opens_new: u64) -> String {
+    match (opens_old, opens_new) {
+        (0, new) => format!("{new} under the new key"),
+        (old, 0) => format!("{old} under the old key"),
+        (old, new) => format!("{old} under the old key and {new} under the new"),
     }
 }

@@ -5,8 +5,8 @@ use reencrypt_crypto::{BlindIndexSpec, Fingerprint, LayoutSpec, PlaintextPolicy}
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Scope, formats with their layouts, policies, fingerprints, schema hashes and environment. Never counts, estimates, findings, the kinds
-/// of data or the address.
+/// Scope, formats with their layouts, policies, fingerprints, schema hashes and environment. Never counts, estimates,
+/// findings, the kinds of data or the address.
 #[derive(Serialize)]
 struct Approved<'a> {
     version: u32,

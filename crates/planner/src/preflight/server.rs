@@ -3,7 +3,8 @@ use super::relation::quoted;
 use crate::{Finding, Severity};
 use reencrypt_db::{Dialect, Identity, Server};
 
-/// A snapshot older than this keeps dead row versions from being removed for longer than a plan should pass over, in seconds.
+/// A snapshot older than this keeps dead row versions from being removed for longer than a plan should pass over, in
+/// seconds.
 const SNAPSHOT_AGE_WARN_S: u64 = 300;
 
 /// Writable, with room for the store, and whoever is attached to it.

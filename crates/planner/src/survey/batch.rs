@@ -3,6 +3,7 @@ use crate::Error;
 use reencrypt_crypto::{Classified, Expect, Pool, RowCipher};
 use reencrypt_db::{Leaf, Rows};
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// A batch of rows; its slots are the selection's.
 pub(crate) struct Batch(Rows);
@@ -60,8 +61,21 @@ pub(crate) async fn classify<R>(
 where
     R: reencrypt_crypto::Rows + Send + 'static,
 {
+    begin_classifying(pool, cipher, rows, expect).await.map_err(|_| Error::Worker)
+}
+
+/// The same, begun now and awaited later: the next rows can be read meanwhile.
+pub(crate) fn begin_classifying<R>(
+    pool: &Arc<Pool>,
+    cipher: &Arc<RowCipher>,
+    rows: &Arc<R>,
+    expect: Expect,
+) -> JoinHandle<Classified>
+where
+    R: reencrypt_crypto::Rows + Send + 'static,
+{
     let (pool, cipher, rows) = (Arc::clone(pool), Arc::clone(cipher), Arc::clone(rows));
-    blocking(move || pool.classify(&cipher, &*rows, expect)).await
+    tokio::task::spawn_blocking(move || pool.classify(&cipher, &*rows, expect))
 }
 
 /// Runs what computes for long beside the asynchronous code.

@@ -1,7 +1,7 @@
 //! What a run would do with the sampled rows, tried under a key that is thrown away.
 //!
-//! It tells two things that a classification cannot: which values are encrypted more often than declared, and how long the new values are. The
-//! real new key is not used, so no nonce of it is spent, and its absence does not matter.
+//! It tells two things that a classification cannot: which values are encrypted more often than declared, and how long
+//! the new values are. The real new key is not used, so no nonce of it is spent, and its absence does not matter.
 use super::blocking;
 use crate::Error;
 use reencrypt_crypto::{Expect, KeyPair, Outcome, Pool, Refusal, RowCipher, Rows, SecretKey};
@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(crate) struct Rehearsed {
     /// values that hold another ciphertext, deeper than declared
     pub(crate) nested: u64,
+    /// values that are NULL and stay so
+    pub(crate) absent: u64,
     /// bytes of the longest new value
     pub(crate) longest: usize,
 }
@@ -36,8 +38,10 @@ pub(crate) async fn rehearse<R: Rows + Send + 'static>(
         let mut slots = vec![Rehearsed::default(); cipher.slots()];
         for row in 0..rows.len() {
             for (slot, seen) in slots.iter_mut().enumerate() {
-                if resealed.outcome(row, slot) == Outcome::Quarantined(Refusal::Nested) {
-                    seen.nested += 1;
+                match resealed.outcome(row, slot) {
+                    Outcome::Quarantined(Refusal::Nested) => seen.nested += 1,
+                    Outcome::Null => seen.absent += 1,
+                    _ => {}
                 }
                 seen.longest = seen.longest.max(resealed.value(row, slot).map_or(0, <[u8]>::len));
             }

@@ -57,7 +57,8 @@ impl Tally {
         }
     }
 
-    /// Writes the counts into the plan, with what of the unreadable values was accepted before; those are no evidence for the gate.
+    /// Writes the counts into the plan, with what of the unreadable values was accepted before; those are no evidence
+    /// for the gate.
     pub(super) fn write(
         &mut self,
         plan: &mut TablePlan,
@@ -79,8 +80,9 @@ impl Tally {
     }
 }
 
-/// How many of a column's accepted values a sample of that share of its rows can hold: all of them in a full reading, else the expected number
-/// with room for chance. A sample full of failures is never excused by values accepted elsewhere.
+/// How many of a column's accepted values a sample of that share of its rows can hold: all of them in a full reading,
+/// else the expected number with room for chance. A sample full of failures is never excused by values accepted
+/// elsewhere.
 fn accepted_in_sample(accepted: u64, share: f64) -> u64 {
     if share >= 1.0 || accepted == 0 {
         return accepted;
@@ -201,7 +203,8 @@ fn overflow(slot: &Slot) -> Option<Finding> {
     (longest > max).then(|| Finding::fail("varchar_overflow", message))
 }
 
-/// Pairs under whose old key nothing of the sample stands, while something stands under the new one: a finished run, or swapped keys.
+/// Pairs under whose old key nothing of the sample stands, while something stands under the new one: a finished run, or
+/// swapped keys.
 pub(super) fn nothing_old(plan: &Plan) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (pair, key) in &plan.keys {
@@ -256,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_overflow_is_a_failure_and_a_fit_is_none() {
-        let rehearsed = Rehearsed { nested: 0, longest: 60 };
+        let rehearsed = Rehearsed { longest: 60, ..Rehearsed::default() };
         let narrow = Slot { length_max: Some(59), rehearsed, ..Slot::default() };
         assert_eq!(overflow(&narrow).map(|finding| finding.code), Some("varchar_overflow".into()));
         assert_eq!(overflow(&Slot { length_max: Some(60), ..narrow.clone() }), None);

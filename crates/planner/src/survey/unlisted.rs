@@ -1,11 +1,11 @@
 //! Ciphertext and keyed hashes in columns that the configuration does not name.
 //!
-//! They are `warn`, not `fail`: a configuration has no way to leave a column out on purpose, and an application may keep values of its own under
-//! the same key (a session cookie, a cache). But no rotation is complete with them, and `verify` says so again.
-use super::SurveyOptions;
+//! They are `warn`, not `fail`: a configuration has no way to leave a column out on purpose, and an application may
+//! keep values of its own under the same key (a session cookie, a cache). But no rotation is complete with them, and
+//! `verify` says so again.
 use crate::{
     Configuration, Error, Finding, Keyring,
-    discovery::{TableScan, scan},
+    discovery::{TableScan, scan, under},
     nearest::shown,
     resolution::candidates,
 };
@@ -13,15 +13,16 @@ use reencrypt_crypto::Pool;
 use reencrypt_db::{Session, TableName};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Looks at every column that is not configured.
-pub(super) async fn findings(
+/// Samples every column that the configuration does not name: `unlisted_ciphertext`, `unlisted_blind_index`, and
+/// `not_examined` where this role cannot look. Writes nothing.
+pub async fn unlisted(
     session: &mut Session,
     configuration: &Configuration,
     keys: &Keyring,
     pool: &Arc<Pool>,
-    options: SurveyOptions,
+    sample: u32,
 ) -> Result<Vec<Finding>, Error> {
-    let (scans, names) = scan(session, keys, pool, options.sample).await?;
+    let (scans, names) = scan(session, keys, pool, sample).await?;
     let listed = listed(configuration, &names);
     Ok(scans.iter().flat_map(|scan| table_findings(scan, &listed)).collect())
 }
@@ -43,20 +44,22 @@ fn table_findings(scan: &TableScan, listed: &BTreeSet<(TableName, String)>) -> V
     let is_listed = |column: &str| listed.contains(&(scan.table.clone(), column.to_owned()));
     let mut findings: Vec<Finding> = scan.unread().into_iter().collect();
     for found in scan.found.iter().filter(|found| !is_listed(&found.column)) {
-        let under = match (found.opens_old, found.opens_new) {
-            (0, new) => format!("{new} under the new key"),
-            (old, 0) => format!("{old} under the old key"),
-            (old, new) => format!("{old} under the old key and {new} under the new"),
+        let (code, or) = match found.opens_old {
+            0 => ("unlisted_new_ciphertext", "or the next rotation leaves them behind"),
+            _ => ("unlisted_ciphertext", "or they keep the old key needed"),
         };
         let message = format!(
-            "the configuration does not name this column, and of its sampled values {under} open as {}: name it under [table.columns], or \
-             they keep the old key needed",
+            "the configuration does not name this column, and of its sampled values {} open as {}: name it under [table.columns], {or}",
+            under(found.opens_old, found.opens_new),
             shown(&found.read[0])
         );
-        findings.push(Finding::warn("unlisted_ciphertext", message).on(&scan.table).at(&found.column));
+        findings.push(Finding::warn(code, message).on(&scan.table).at(&found.column));
     }
     findings.extend(
         scan.unopened().into_iter().filter(|finding| finding.column.as_deref().is_none_or(|column| !is_listed(column))),
+    );
+    findings.extend(
+        scan.embedded().into_iter().filter(|finding| finding.column.as_deref().is_none_or(|column| !is_listed(column))),
     );
     for index in scan.explained.iter().filter(|index| !is_listed(&index.column)) {
         let message = format!(

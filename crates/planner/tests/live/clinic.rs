@@ -2,8 +2,7 @@
 use crate::place::Place;
 use data_encoding::HEXLOWER;
 use reencrypt_crypto::{
-    BlindIndex, BlindIndexSpec, ColumnCipher, ColumnSpec, Expect, Format, KeyPair, Outcome, PlaintextPolicy, Pool,
-    RowCipher, Rows, SecretKey,
+    ColumnCipher, ColumnSpec, Expect, Format, KeyPair, Outcome, PlaintextPolicy, Pool, RowCipher, Rows, SecretKey,
 };
 use reencrypt_db::Dialect;
 use reencrypt_planner::Keyring;
@@ -133,18 +132,14 @@ normalize = ["date"]
 none_for = { values = ["1900-01-01"] }
 "#;
 
-struct Texts<'a> {
-    texts: &'a [String],
-    slots: usize,
-}
+struct Texts<'a>(&'a [String]);
 
 impl Rows for Texts<'_> {
     fn len(&self) -> usize {
-        self.texts.len()
+        self.0.len()
     }
-    fn field(&self, row: usize, slot: usize) -> Option<&[u8]> {
-        // The hash's slot is to be filled.
-        (slot + 1 < self.slots || self.slots == 1).then(|| self.texts[row].as_bytes())
+    fn field(&self, row: usize, _slot: usize) -> Option<&[u8]> {
+        Some(self.0[row].as_bytes())
     }
 }
 
@@ -152,15 +147,12 @@ impl Rows for Texts<'_> {
 pub(crate) fn seal(key: &str, format: &str, texts: &[String]) -> Vec<String> {
     let pair = pair_to(key);
     let cipher = RowCipher::new(vec![column(format, &pair)], Vec::new());
-    run(&cipher, &Texts { texts, slots: 1 }, 0)
-}
-
-/// The blind index of the texts under `key`.
-pub(crate) fn hash(key: &str, spec: BlindIndexSpec, texts: &[String]) -> Vec<String> {
-    let pair = pair_to(key);
-    let index = BlindIndex::new(spec, 0, &pair).expect("a blind index");
-    let cipher = RowCipher::new(vec![column(FORMAT, &pair)], vec![index]);
-    run(&cipher, &Texts { texts, slots: 2 }, 1)
+    let resealed = Pool::new(1).reseal(&cipher, &Texts(texts), Expect::Old);
+    let value = |row| {
+        assert_eq!(resealed.outcome(row, 0), Outcome::Rotated);
+        String::from_utf8(resealed.value(row, 0).expect("a value").to_vec()).expect("text")
+    };
+    (0..texts.len()).map(value).collect()
 }
 
 fn pair_to(key: &str) -> Arc<KeyPair> {
@@ -179,13 +171,4 @@ fn column(format: &str, pair: &Arc<KeyPair>) -> ColumnCipher {
         column: "c".to_owned(),
     };
     ColumnCipher::new(spec, pair).expect("a cipher")
-}
-
-fn run(cipher: &RowCipher, rows: &Texts<'_>, slot: usize) -> Vec<String> {
-    let resealed = Pool::new(1).reseal(cipher, rows, Expect::Old);
-    let value = |row| {
-        assert_eq!(resealed.outcome(row, slot), Outcome::Rotated);
-        String::from_utf8(resealed.value(row, slot).expect("a value").to_vec()).expect("text")
-    };
-    (0..rows.len()).map(value).collect()
 }

@@ -1,0 +1,124 @@
+//! Least privilege on PostgreSQL, with roles that are neither owner nor superuser: both of those bypass row-level security, and would prove
+//! nothing.
+use crate::operator;
+use reencrypt_tests::{Audit, COLUMNS, Database, Role, Seeding};
+
+fn encrypted_columns() -> String {
+    COLUMNS.map(|column| format!("\"{column}\"")).join(", ")
+}
+
+/// Invariant 8: `plan` and `verify` need SELECT alone, before a run and after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_and_verify_succeed_for_a_role_with_select_alone() {
+    let seeding = Seeding::clean(700);
+    let db = Database::postgres(&seeding).await;
+    let reader = operator(&db).set("DATABASE_URL", &db.as_postgres().url(Role::Read));
+    let plan = reader.run(&["plan"]).await.expect_code(0);
+    assert_eq!(plan.json()["state"], "planned", "{plan}");
+    let verify = reader.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
+    let run = operator(&db).run(&["run", "--yes"]).await.expect_code(0);
+    assert_eq!(run.state(), "finished");
+    // The store that stands there now belongs to another role, and is none of a reader's business.
+    let verify = reader.run(&["verify"]).await.expect_code(0);
+    assert_eq!(verify.json()["old_key_needed"], false, "{verify}");
+    assert_eq!(verify.column("email")["new"], 700, "{verify}");
+    reader.run(&["plan"]).await.expect_code(0);
+    // The plan that a reader makes is the plan that runs.
+    assert_eq!(plan.json()["plan_id"], run.json()["plan_id"]);
+}
+
+/// Column by column: row key, encrypted columns and hashes, `xmin` and `ctid`.
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_of_single_columns_are_enough() {
+    let seeding = Seeding::clean(300);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let (read, run) = (db.as_postgres().role(Role::Read), db.as_postgres().role(Role::Run));
+    let columns = format!(r#""id", {}, "emailHash", "dobHash", xmin, ctid"#, encrypted_columns());
+    db.execute(&format!(
+        r#"REVOKE SELECT ON "Patient" FROM {read}, {run}; GRANT SELECT ({columns}) ON "Patient" TO {read}, {run}"#
+    ))
+    .await;
+    let reader = operator(&db).set("DATABASE_URL", &db.as_postgres().url(Role::Read));
+    reader.run(&["plan"]).await.expect_code(0);
+    operator(&db).run(&["run", "--yes"]).await.expect_code(0);
+    audit.assert_rotated(&db.patients().await);
+    assert_eq!(reader.run(&["verify"]).await.expect_code(0).json()["old_key_needed"], false);
+}
+
+/// Invariant 8 from the other side: a role that could write does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_and_verify_write_nothing_even_where_they_could() {
+    let seeding = Seeding::clean(200);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    for command in ["plan", "verify", "status"] {
+        operator(&db).run(&[command]).await;
+    }
+    let written = r#"SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.relname NOT LIKE 'Patient%'"#;
+    assert_eq!(db.number(written).await, 0, "a table was made");
+    audit.assert_unchanged(&db.patients().await);
+}
+
+/// A missing privilege is named with the statement that grants it, before anything is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_privilege_is_refused_with_the_grant_that_is_missing() {
+    let seeding = Seeding::clean(100);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let reader = operator(&db).set("DATABASE_URL", &db.as_postgres().url(Role::Read));
+    reader.run(&["run", "--yes"]).await.expect_refusal("privilege_missing", &["UPDATE", "GRANT", "Patient"]);
+
+    let (read, run) = (db.as_postgres().role(Role::Read), db.as_postgres().role(Role::Run));
+    db.execute(&format!(
+        r#"REVOKE UPDATE ON "Patient" FROM {run}; GRANT UPDATE ("city", "zip") ON "Patient" TO {run}"#
+    ))
+    .await;
+    operator(&db).run(&["run", "--yes"]).await.expect_refusal("privilege_missing", &["firstName", "emailHash"]);
+
+    db.execute(&format!(r#"REVOKE SELECT ON "Patient" FROM {read}; GRANT SELECT ("id") ON "Patient" TO {read}"#)).await;
+    let plan = reader.run(&["plan"]).await.expect_code(1);
+    assert!(plan.findings("fail").contains(&"privilege_missing".to_owned()), "{plan}");
+    assert!(plan.stdout.contains("GRANT SELECT"), "{plan}");
+    audit.assert_unchanged(&db.patients().await);
+}
+
+/// Row-level security hides rows in silence from such a role: `run` and `verify` would both see fewer and both succeed.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_level_security_is_refused() {
+    let seeding = Seeding::clean(100);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    db.execute(
+        r#"ALTER TABLE "Patient" ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON "Patient" USING ("clinicId" = 1)"#,
+    )
+    .await;
+    let run = operator(&db);
+    let reader = operator(&db).set("DATABASE_URL", &db.as_postgres().url(Role::Read));
+    for operator in [&run, &reader] {
+        let plan = operator.run(&["plan"]).await.expect_code(1);
+        assert!(plan.findings("fail").contains(&"rls_active".to_owned()), "{plan}");
+        let verify = operator.run(&["verify"]).await;
+        assert_ne!(verify.code(), Some(0), "{verify}");
+        assert_ne!(verify.json()["old_key_needed"], false, "{verify}");
+    }
+    run.run(&["run", "--yes"]).await.expect_refusal("rls_active", &["Patient"]);
+    audit.assert_unchanged(&db.patients().await);
+}
+
+/// A store that a DBA has made is used; where there is none, the role must be able to make it.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_schema_for_the_store_the_grant_is_named() {
+    let seeding = Seeding::clean(50);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    db.execute("DROP SCHEMA reencrypt").await;
+    operator(&db).run(&["run", "--yes"]).await.expect_refusal("store_privilege_missing", &["CREATE"]);
+    audit.assert_unchanged(&db.patients().await);
+    let role = db.as_postgres().role(Role::Run);
+    let name = db.texts("SELECT current_database()::text").await.remove(0).expect("a name");
+    db.execute(&format!("GRANT CREATE ON DATABASE {name} TO {role}")).await;
+    operator(&db).run(&["run", "--yes"]).await.expect_code(0);
+    audit.assert_rotated(&db.patients().await);
+}

@@ -1,0 +1,160 @@
+//! Invariant 6: a value that cannot be read stays byte for byte, is counted with its class, does not stop the others, and makes the
+//! exit code non-zero until a person accepts it.
+use crate::{Engine, operator};
+use reencrypt_tests::{Audit, Cipher, Finished, KEYS, Operator, Random, Seeding};
+use serde_json::Value;
+
+on_both_engines!(
+    what_cannot_be_read_stays_until_a_person_accepts_it_and_one_more_voids_that,
+    a_wrong_count_is_not_accepted,
+    refused_plaintext_is_quarantined,
+    verify_without_the_old_key_cannot_say_while_something_is_unreadable,
+    the_first_unreadable_value_stops_a_run_that_was_told_so,
+    more_unreadable_values_than_the_ceiling_stop_a_run,
+);
+
+fn lines(finished: &Finished) -> Vec<Value> {
+    finished.json()["quarantine"].as_array().unwrap_or_else(|| panic!("no list\n{finished}")).clone()
+}
+
+async fn accept_all(operator: &Operator) {
+    for line in lines(&operator.run(&["quarantine", "list"]).await.expect_code(0)) {
+        let text = |name: &str| line[name].as_str().expect("a text").to_owned();
+        let (table, column, class, count) = (text("table"), text("column"), text("class"), line["count"].to_string());
+        let arguments =
+            ["quarantine", "accept", "--table", &table, "--column", &column, "--class", &class, "--count", &count];
+        let arguments: Vec<&str> = arguments.into_iter().chain(["--reason", "lost before our time"]).collect();
+        operator.run(&arguments).await.expect_code(0);
+    }
+}
+
+async fn what_cannot_be_read_stays_until_a_person_accepts_it_and_one_more_voids_that(engine: Engine) {
+    let seeding = Seeding::mixed(2000);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let operator = operator(&db);
+    let run = operator.run(&["run", "--yes"]).await.expect_code(1);
+    assert_eq!(run.state(), "finished", "{run}");
+    audit.assert_rotated(&db.patients().await);
+
+    let list = operator.run(&["quarantine", "list"]).await.expect_code(0);
+    let found: Vec<_> = lines(&list)
+        .iter()
+        .map(|line| (line["column"].clone(), line["class"].clone(), line["count"].clone()))
+        .collect();
+    assert!(found.contains(&("lastName".into(), "unreadable".into(), 4.into())), "{list}");
+    assert!(found.iter().any(|(column, _, count)| *column == "address1" && *count == 4), "{list}");
+    let keys = operator.run(&["quarantine", "list", "--keys"]).await.expect_code(0);
+    assert!(keys.stdout.contains("250") && keys.stdout.contains("1750"), "{keys}");
+
+    accept_all(&operator).await;
+    let accepted = lines(&operator.run(&["quarantine", "list"]).await.expect_code(0));
+    assert!(accepted.iter().all(|line| line["accepted"] == line["count"]), "{accepted:?}");
+    let again = operator.run(&["run", "--yes"]).await.expect_code(0);
+    assert_eq!(again.column("lastName")["accepted"], 4, "accepted residue is printed: {again}");
+    assert_eq!(again.column("lastName")["quarantined"], 4, "{again}");
+    let verify = operator.run(&["verify"]).await.expect_code(0);
+    assert_eq!(verify.column("lastName")["accepted"], 4, "{verify}");
+    audit.assert_rotated(&db.patients().await);
+
+    // One more of the same table, column and class.
+    let lost = Cipher::new(&KEYS.lost).seal("nobody will know", &mut Random::of_test("one_more"));
+    db.execute(&format!(r#"UPDATE "Patient" SET "lastName" = '{lost}' WHERE "id" = 999"#)).await;
+    let voided = operator.run(&["run", "--yes"]).await.expect_code(1);
+    assert_eq!(voided.column("lastName")["quarantined"], 5, "{voided}");
+    assert_eq!(voided.column("lastName")["accepted"], 0, "{voided}");
+    operator.run(&["verify"]).await.expect_code(1);
+}
+
+async fn a_wrong_count_is_not_accepted(engine: Engine) {
+    let seeding = Seeding::mixed(500);
+    let db = engine.seeded(&seeding).await;
+    let operator = operator(&db);
+    operator.run(&["run", "--yes"]).await.expect_code(1);
+    for (column, class, count) in
+        [("lastName", "unreadable", "2"), ("lastName", "damaged", "1"), ("email", "unreadable", "1")]
+    {
+        let arguments =
+            ["quarantine", "accept", "--table", "Patient", "--column", column, "--class", class, "--count", count];
+        let arguments: Vec<&str> = arguments.into_iter().chain(["--reason", "a guess"]).collect();
+        operator.run(&arguments).await.expect_refusal("acceptance_count", &[column, "quarantine list"]);
+    }
+    operator.run(&["run", "--yes"]).await.expect_code(1);
+}
+
+/// Plaintext is an error where the configuration does not say otherwise, and stands as it was.
+async fn refused_plaintext_is_quarantined(engine: Engine) {
+    let seeding = Seeding::mixed(300);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let operator = operator(&db);
+    operator.configure(&reencrypt_tests::Configuration { plaintext: "refuse", ..Default::default() }.text());
+    // 30 of 300 values of a column are a tenth of it, but plaintext is no evidence of a wrong key.
+    let run = operator.run(&["run", "--yes"]).await.expect_code(1);
+    assert_eq!(run.column("city")["quarantined"], 30, "{run}");
+    assert_eq!(run.column("city")["plaintext"], 0, "{run}");
+    audit.assert_rotated(&db.patients().await);
+    let verify = operator.run(&["verify"]).await;
+    assert_eq!(verify.column("city")["plaintext"], 30, "{verify}");
+    let list = operator.run(&["quarantine", "list"]).await.expect_code(0);
+    assert!(lines(&list).iter().any(|line| line["class"] == "plaintext_refused" && line["count"] == 30), "{list}");
+}
+
+/// Unreadable values might be old ones: without the old key nobody can say.
+async fn verify_without_the_old_key_cannot_say_while_something_is_unreadable(engine: Engine) {
+    let seeding = Seeding::mixed(500);
+    let db = engine.seeded(&seeding).await;
+    let both = operator(&db);
+    both.run(&["run", "--yes"]).await.expect_code(1);
+    assert_eq!(both.run(&["verify"]).await.expect_code(1).json()["old_key_needed"], false);
+    let new_alone = operator(&db).unset("OLD_KEY");
+    let verify = new_alone.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
+    assert!(verify.json()["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{verify}");
+    // A sample never attests either.
+    let sample = both.run(&["verify", "--sample", "50%"]).await.expect_code(1);
+    assert_eq!(sample.json()["old_key_needed"], Value::Null, "{sample}");
+    // Where everything is readable, the new key alone is enough.
+    let clean = engine.seeded(&Seeding::clean(200)).await;
+    operator(&clean).run(&["run", "--yes"]).await.expect_code(0);
+    let verify = operator(&clean).unset("OLD_KEY").run(&["verify"]).await.expect_code(0);
+    assert_eq!(verify.json()["old_key_needed"], false, "{verify}");
+}
+
+async fn the_first_unreadable_value_stops_a_run_that_was_told_so(engine: Engine) {
+    let seeding = Seeding::mixed(2000);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let operator = operator(&db);
+    let run = operator.run(&["run", "--yes", "--batch-rows", "100", "--workers", "1", "--on-unreadable", "stop"]).await;
+    run.expect_refusal("unreadable_value", &["run --resume"]);
+    let now = db.patients().await;
+    audit.assert_in_between(&now);
+    assert!(audit.moved(&now).iter().all(|patient| patient.number <= 200), "its batch was written");
+    let resumed = operator.run(&["run", "--resume"]).await.expect_code(1);
+    assert_eq!(resumed.state(), "finished", "{resumed}");
+    audit.assert_rotated(&db.patients().await);
+}
+
+/// A range of rows under another key that the sample before the first write may miss: the ceiling runs on.
+async fn more_unreadable_values_than_the_ceiling_stop_a_run(engine: Engine) {
+    let seeding = Seeding::clean(4000);
+    let db = engine.seeded(&seeding).await;
+    let (lost, mut random) = (Cipher::new(&KEYS.lost), Random::of_test("ceiling"));
+    for id in 3001..3061 {
+        let value = lost.seal("gone", &mut random);
+        db.execute(&format!(r#"UPDATE "Patient" SET "city" = '{value}' WHERE "id" = {id}"#)).await;
+    }
+    let before = db.patients().await;
+    let operator = operator(&db);
+    // 60 of 4,000 are 1.5 %.
+    let arguments = ["run", "--yes", "--batch-rows", "200", "--workers", "1", "--max-unreadable", "20"];
+    operator.run(&arguments).await.expect_refusal("ceiling_reached", &["max-unreadable"]);
+    let stopped = db.patients().await;
+    for (before, now) in before.iter().zip(&stopped).filter(|(before, _)| (3001..3061).contains(&before.number)) {
+        assert_eq!(before.values[7], now.values[7], "a value that cannot be read was written");
+    }
+    let resumed = operator.run(&["run", "--resume", "--max-unreadable", "5%"]).await.expect_code(1);
+    assert_eq!(resumed.state(), "finished", "{resumed}");
+    assert_eq!(resumed.column("city")["quarantined"], 60, "{resumed}");
+}

@@ -1,0 +1,72 @@
+//! A stop that was asked for: the batch in hand is finished, the chunk is given back, and `run --resume` goes on.
+use crate::{Engine, operator};
+use reencrypt_tests::{Audit, Seeding, Store};
+use std::time::Duration;
+
+on_both_engines!(a_signal_stops_a_run_cleanly, a_paused_run_waits_and_goes_on, an_abandoned_run_ends_for_good);
+
+async fn a_signal_stops_a_run_cleanly(engine: Engine) {
+    for signal in ["INT", "TERM"] {
+        let seeding = Seeding::clean(3000);
+        let db = engine.seeded(&seeding).await;
+        let audit = Audit::new(&seeding, db.patients().await);
+        let operator = operator(&db);
+        let mut running = operator.start(&["run", "--yes", "--batch-rows", "100", "--max-rows-per-second", "1500"]);
+        while !running.has_ended() && Store(&db).progress().await.rows < 300 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        running.signal(signal);
+        let stopped = running.finish().await.expect_code(130);
+        assert_eq!(stopped.state(), "interrupted", "{stopped}");
+        let now = db.patients().await;
+        audit.assert_in_between(&now);
+        let moved = audit.moved(&now).len();
+        assert!((1..3000).contains(&moved), "{moved} rows");
+        assert_eq!(stopped.column("zip")["rotated"], moved, "the report of a stopped run is exact: {stopped}");
+        assert_eq!(operator.run(&["status"]).await.expect_code(0).state(), "interrupted");
+        let resumed = operator.run(&["run", "--resume"]).await.expect_code(0);
+        assert_eq!(resumed.column("zip")["rotated"], 3000, "{resumed}");
+        audit.assert_rotated(&db.patients().await);
+    }
+}
+
+async fn a_paused_run_waits_and_goes_on(engine: Engine) {
+    let seeding = Seeding::clean(3000);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let (works, commands) = (operator(&db), operator(&db).unset("OLD_KEY").unset("NEW_KEY"));
+    let mut running = works.start(&["run", "--yes", "--batch-rows", "50", "--max-rows-per-second", "800"]);
+    while !running.has_ended() && Store(&db).progress().await.rows < 100 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let paused = commands.run(&["pause", "--reason", "the clinic opens"]).await.expect_code(0);
+    assert!(paused.stdout.contains("paused"), "{paused}");
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let (before, _) = (Store(&db).progress().await, tokio::time::sleep(Duration::from_millis(1500)).await);
+    assert_eq!(Store(&db).progress().await, before, "it works on while it is paused");
+    let status = commands.run(&["status"]).await.expect_code(0);
+    assert_eq!(status.state(), "paused", "{status}");
+    assert!(status.stdout.contains("the clinic opens"), "{status}");
+    assert!(!running.has_ended(), "a paused process stays alive");
+    commands.run(&["continue"]).await.expect_code(0);
+    let end = running.finish().await.expect_code(0);
+    assert_eq!(end.state(), "finished", "{end}");
+    audit.assert_rotated(&db.patients().await);
+}
+
+async fn an_abandoned_run_ends_for_good(engine: Engine) {
+    let seeding = Seeding::clean(600);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let operator = operator(&db);
+    operator.run(&["run", "--yes", "--canary", "200"]).await.expect_code(1);
+    let now = db.patients().await;
+    let abandoned = operator.run(&["abandon", "--reason", "another day", "--yes"]).await.expect_code(0);
+    assert_eq!(abandoned.state(), "abandoned", "{abandoned}");
+    assert_eq!(db.patients().await, now, "abandoning wrote");
+    assert_eq!(operator.run(&["verify"]).await.expect_code(1).json()["old_key_needed"], true);
+    // A new run takes up what the abandoned one left, and encrypts nothing twice.
+    let run = operator.run(&["run", "--yes"]).await.expect_code(0);
+    assert_eq!(run.column("zip")["already_new"], audit.moved(&now).len(), "{run}");
+    audit.assert_rotated(&db.patients().await);
+}
