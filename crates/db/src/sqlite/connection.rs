@@ -12,7 +12,7 @@ use sqlx::{
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 /// A connection. `query_only` is on until the first transaction begun for writing, so that a session that only reads cannot write at all. Afterwards it is
-/// turned on for foreign SQL in a reading transaction alone: each turn makes SQLite prepare every statement anew.
+/// turned on only before SQL that could write in a reading transaction: each turn makes SQLite prepare every statement anew.
 pub(crate) struct Connection {
     pub(super) driver: SqliteConnection,
     /// The file takes no writes from this process.
@@ -204,7 +204,7 @@ impl Connection {
         }
     }
 
-    /// Makes sure that SQL from elsewhere writes only in a transaction begun for writing.
+    /// Before SQL that could write: makes sure that it does so only in a transaction begun for writing.
     pub(super) async fn guard(&mut self) -> Result<()> {
         match self.transaction.as_ref().is_some_and(|open| open.writes) {
             true => Ok(()),
