@@ -11,7 +11,8 @@ use sqlx::{
 };
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
-/// A connection. It writes in nothing but a transaction begun for writing: `query_only` is on everywhere else.
+/// A connection. `query_only` is on until the first transaction begun for writing, so that a session that only reads cannot write at all. Afterwards it is
+/// turned on only before SQL that could write in a reading transaction: each turn makes SQLite prepare every statement anew.
 pub(crate) struct Connection {
     pub(super) driver: SqliteConnection,
     /// The file takes no writes from this process.
@@ -21,6 +22,7 @@ pub(crate) struct Connection {
     /// The schema version at which a selection was last found to be as it was, by the selection's number.
     pub(super) known: HashMap<u64, i64>,
     transaction: Option<Open>,
+    query_only: bool,
     /// A call has begun and not ended. If that is so when the next one begins, its future was dropped or its deadline passed.
     in_call: bool,
 }
@@ -49,8 +51,15 @@ impl Connection {
             reason: opening(path, &error).to_string(),
         };
         let driver = options(path, connect_timeout).connect().await.map_err(unreachable)?;
-        let mut connection =
-            Self { driver, read_only: false, utf8: true, known: HashMap::new(), transaction: None, in_call: false };
+        let mut connection = Self {
+            driver,
+            read_only: false,
+            utf8: true,
+            known: HashMap::new(),
+            transaction: None,
+            query_only: false,
+            in_call: false,
+        };
         connection.look().await.map_err(unreachable)?;
         Ok((connection, identity))
     }
@@ -75,7 +84,10 @@ impl Connection {
         self.abandon();
         let (statement, open) = match mode {
             Mode::Write(_) if self.read_only => return Err(failure::read_only(DOING)),
-            Mode::Write(limits) => (begin_writing(&limits), Open::writing(&limits)),
+            Mode::Write(limits) => {
+                self.set_query_only(false).await?;
+                (begin_writing(&limits), Open::writing(&limits))
+            }
             Mode::Read | Mode::Snapshot(_) => (BEGIN_READING.to_string(), Open::reading()),
         };
         let (writes, deadline) = (open.writes, open.deadline);
@@ -192,6 +204,14 @@ impl Connection {
         }
     }
 
+    /// Before SQL that could write: makes sure that it does so only in a transaction begun for writing.
+    pub(super) async fn guard(&mut self) -> Result<()> {
+        match self.transaction.as_ref().is_some_and(|open| open.writes) {
+            true => Ok(()),
+            false => self.set_query_only(true).await,
+        }
+    }
+
     /// Keeps the transaction from being committed.
     pub(super) fn fail(&mut self) {
         if let Some(open) = &mut self.transaction {
@@ -252,7 +272,16 @@ impl Connection {
         self.leave(doing, deadline, outcome)
     }
 
-    /// A statement that begins or ends a transaction.
+    async fn set_query_only(&mut self, on: bool) -> Result<()> {
+        if self.query_only != on {
+            let statement = if on { "PRAGMA query_only = ON" } else { "PRAGMA query_only = OFF" };
+            self.bare("setting up the connection", statement.to_string(), None).await?;
+            self.query_only = on;
+        }
+        Ok(())
+    }
+
+    /// A statement that begins or ends a transaction, or sets the connection up for it.
     async fn bare(&mut self, doing: &'static str, statement: String, deadline: Option<Duration>) -> Result<()> {
         self.enter(doing)?;
         let done = self.driver.execute(AssertSqlSafe(statement)).map(|done| done.map(|_| ()));
@@ -290,6 +319,7 @@ impl Connection {
             }
         }
         self.driver.execute("PRAGMA query_only = ON").await?;
+        self.query_only = true;
         Ok(())
     }
 }
@@ -347,7 +377,7 @@ fn options(path: &Path, connect_timeout: Duration) -> SqliteConnectOptions {
 }
 
 fn begin_writing(limits: &Limits) -> String {
-    format!("PRAGMA busy_timeout = {}; PRAGMA query_only = OFF; BEGIN IMMEDIATE", limits.lock_timeout_ms)
+    format!("PRAGMA busy_timeout = {}; BEGIN IMMEDIATE", limits.lock_timeout_ms)
 }
 
 /// The file itself, so that a copy elsewhere is another database.
@@ -385,12 +415,12 @@ fn in_doubt(error: Error) -> Error {
 }
 
 /// Readers wait for a writer's commit, which is short, a little longer than writers do for each other.
-const BEGIN_READING: &str = "PRAGMA busy_timeout = 1000; PRAGMA query_only = ON; BEGIN";
+const BEGIN_READING: &str = "PRAGMA busy_timeout = 1000; BEGIN";
 
 const ANY_TABLE: &str = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND substr(name, 1, 7) <> 'sqlite_' LIMIT 1";
 
 /// Rows that the connection's thread may be ahead of us.
-const ROWS_AHEAD: usize = 64;
+const ROWS_AHEAD: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! SQLite: one file, one writer.
 //!
-//! Reads run in a deferred transaction under `query_only` and are collected before anything is written; writes are `BEGIN IMMEDIATE`. The journal
+//! Reads run in a deferred transaction and are collected before anything is written; writes are `BEGIN IMMEDIATE`. The journal
 //! mode, the locking mode and everything else that the file keeps stay as the application has set them. The driver runs each connection on a thread
 //! of its own, so that many statements travel in one call.
 

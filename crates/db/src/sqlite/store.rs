@@ -22,11 +22,13 @@ impl Connection {
             }
             Ok(true)
         };
+        self.guard().await?;
         self.each(DOING, sql.into(), arguments(args), visit).await?;
         Ok(changed)
     }
 
     pub(crate) async fn fetch(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Vec<Value>>> {
+        self.guard().await?;
         let rows = self.all(DOING, sql, arguments(args)).await?;
         rows.iter().map(|row| (0..row.len()).map(|column| value(row, column)).collect()).collect()
     }

@@ -34,6 +34,7 @@ impl Connection {
         value: NewValue<'_, 'v>,
     ) -> Result<Vec<bool>> {
         let Batch::Sqlite(rows) = &rows.0 else { unreachable!("rows of another engine") };
+        self.guard().await?;
         let statements = self.keyed(DOING, chosen).await?;
         let changes = |&slot: &usize| which.iter().any(|&row| value(row, slot).is_some());
         let changed: Vec<_> = (0..statements.slots()).filter(changes).collect();

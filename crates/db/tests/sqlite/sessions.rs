@@ -30,7 +30,15 @@ async fn reads_cannot_write() {
     // The same session may write afterwards, and not again after that.
     let selection = place.selection("t", &["a"]).await;
     assert_eq!(replace(&mut session, &selection).await.expect("written"), [true]);
-    assert!(read(&mut session).await.execute("DELETE FROM t", &[]).await.is_err());
+    let error = read(&mut session).await.execute("DELETE FROM t", &[]).await.expect_err("a read transaction");
+    assert_eq!(error.code(), "database_read_only");
+    replace(&mut session, &selection).await.expect("written");
+    let mut transaction = read(&mut session).await;
+    let rows = all_rows(&mut transaction, &selection).await;
+    let error = transaction.compare_and_set(&selection, &rows, &[0], &|_, _| Some(&b"x"[..])).await;
+    assert_eq!(error.expect_err("a read transaction").code(), "database_read_only");
+    transaction.rollback().await.expect("rolled back");
+    assert_eq!(place.column("SELECT a FROM t").await, ["new"]);
 }
 
 #[tokio::test]
@@ -68,10 +76,11 @@ async fn a_dropped_transaction_stands_in_nobodys_way() {
     let mut place = Playground::new(ONE_ROW).await;
     let selection = place.selection("t", &["a"]).await;
     let mut session = place.session().await;
-    let mut transaction = write(&mut session).await;
-    let rows = all_rows(&mut transaction, &selection).await;
-    transaction.compare_and_set(&selection, &rows, &[0], &|_, _| Some(&b"new"[..])).await.expect("written");
-    drop(transaction);
+    {
+        let mut transaction = write(&mut session).await;
+        let rows = all_rows(&mut transaction, &selection).await;
+        transaction.compare_and_set(&selection, &rows, &[0], &|_, _| Some(&b"new"[..])).await.expect("written");
+    }
     let transaction = read(&mut session).await;
     transaction.commit().await.expect("committed");
     place.run("UPDATE t SET a = a || '!'").await;
@@ -106,12 +115,11 @@ async fn a_deadline_ends_a_write() {
     let place = Playground::new(ONE_ROW).await;
     let mut session = place.session().await;
     let limits = Limits { deadline_ms: 20, ..Limits::default() };
-    let mut transaction = session.begin(Mode::Write(limits)).await.expect("begun");
     let slow =
         "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 3000000) SELECT count(*) FROM s";
+    let mut transaction = session.begin(Mode::Write(limits)).await.expect("begun");
     let error = transaction.fetch(slow, &[]).await.expect_err("past its deadline");
     assert_eq!((error.verdict(), error.code()), (Verdict::Reconnect, "connection_lost"));
-    drop(transaction);
     assert!(!session.is_usable());
 }
 
