@@ -142,10 +142,11 @@ impl Prepared {
     pub async fn execute(self) -> Result<Report, Error> {
         let mut session = self.context.database.session().await?;
         self.store.migrate(&mut session).await?;
-        let run_id = self.start(&mut session).await?;
+        // Bound before it is started: what cannot be walked leaves no run behind.
         let mut tx = session.begin(Mode::Read).await?;
         let tables = reencrypt_planner::bind(&mut tx, &self.plan, &self.context.keys).await?;
         tx.commit().await?;
+        let run_id = self.start(&mut session).await?;
         session.close().await;
         let event = Event::RunStarted { run_id: run_id.clone(), resumed: self.resumes(), workers: self.workers };
         self.context.observer.event(&event);

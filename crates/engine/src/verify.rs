@@ -76,23 +76,23 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     let snapshot_held = held.commit().await.is_ok();
     scanned?;
 
-    let mut late_old = 0;
+    let mut late = ClassCounts::default();
     let outlasting = if options.sample_percent.is_some() {
         Vec::new()
     } else {
         let wait = Duration::from_secs(options.wait_s.unwrap_or(WAIT_S));
         let outlasting = wait_for(&context, &mut looker, in_flight, wait).await?;
         // What they wrote the snapshot did not see.
-        let mut late = empty(&tables);
-        scan_unseen(&context, &mut looker, &snapshot, &tables, &mut late).await?;
-        late_old = late.iter().flatten().map(|counts| counts.classes.old).sum();
+        let mut unseen = empty(&tables);
+        scan_unseen(&context, &mut looker, &snapshot, &tables, &mut unseen).await?;
+        unseen.iter().flatten().for_each(|counts| late += counts.classes);
         outlasting
     };
 
     findings.extend(unlisted(&context, &mut looker, &configuration).await?);
     looker.close().await;
     accept(&plan, &acceptances, &mut counts);
-    let evidence = Evidence { counts: &counts, late_old, findings: &findings, snapshot_held, outlasting: &outlasting };
+    let evidence = Evidence { counts: &counts, late, findings: &findings, snapshot_held, outlasting: &outlasting };
     let statement = state(&context, &options, &plan, evidence);
     Ok(report(&context, plan, findings, counts, rows, statement, snapshot.taken_at_ms))
 }
@@ -338,15 +338,15 @@ struct Statement {
 /// What was seen.
 struct Evidence<'e> {
     counts: &'e Counts,
-    /// old values in rows that were written while the scan went on
-    late_old: u64,
+    /// rows that were written while the scan went on
+    late: ClassCounts,
     findings: &'e [Finding],
     snapshot_held: bool,
     outlasting: &'e [InFlight],
 }
 
 fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evidence<'_>) -> Statement {
-    let Evidence { counts, late_old, findings, snapshot_held, outlasting } = evidence;
+    let Evidence { counts, late, findings, snapshot_held, outlasting } = evidence;
     let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
     let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
     let finding = |code| findings.iter().find(|finding| finding.code == code);
@@ -364,8 +364,9 @@ fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evid
         let reason = format!("{old} values or hashes stand under the old key");
         return Statement { old_key_needed: Some(true), reason, holds: false };
     }
-    if late_old > 0 {
-        let reason = format!("{late_old} values or hashes were written under the old key while the snapshot was read");
+    if late.old > 0 {
+        let reason =
+            format!("{} values or hashes were written under the old key while the snapshot was read", late.old);
         return Statement { old_key_needed: Some(true), reason, holds: false };
     }
     if let Some(finding) = finding("unlisted_ciphertext") {
@@ -388,6 +389,11 @@ fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evid
     let unopened = sum(|c| c.unreadable);
     if unopened > 0 && !old_keys_known {
         return cannot_say(format!("{unopened} values open under no key that was given, and the old key was not"));
+    }
+    if late.unreadable + late.mismatched > 0 && !old_keys_known {
+        return cannot_say(
+            "values were written meanwhile that the new key does not open, and the old key was not given".to_owned(),
+        );
     }
     if mismatched > 0 && !old_keys_known {
         return cannot_say(format!(
