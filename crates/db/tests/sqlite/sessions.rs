@@ -120,6 +120,7 @@ async fn a_deadline_ends_a_write() {
     let mut transaction = session.begin(Mode::Write(limits)).await.expect("begun");
     let error = transaction.fetch(slow, &[]).await.expect_err("past its deadline");
     assert_eq!((error.verdict(), error.code()), (Verdict::Reconnect, "connection_lost"));
+    drop(transaction);
     assert!(!session.is_usable());
 }
 
