@@ -98,6 +98,8 @@ pub struct ColumnSpec {
 /// One column with its keys derived.
 pub struct ColumnCipher {
     ring: Keyring,
+    /// Every preset that the column does not read: what opens in one of them is no plaintext.
+    undeclared: Keyring,
     plaintext: PlaintextPolicy,
     nesting_max: usize,
 }
@@ -133,7 +135,8 @@ impl ColumnCipher {
                 ));
             }
         }
-        Ok(Self { ring: Keyring::new(&spec, keys)?, plaintext: spec.plaintext, nesting_max })
+        let ring = Keyring::new(&spec, keys)?;
+        Ok(Self { undeclared: ring.undeclared(&spec, keys), ring, plaintext: spec.plaintext, nesting_max })
     }
 
     /// What `stored` is.
@@ -154,7 +157,11 @@ impl ColumnCipher {
             Some(stored) => stored,
         };
         match peel(&self.ring, scratch, stored, expect) {
-            Reading::Foreign { damaged: false } => (Class::Plaintext, Plaintext::Stored),
+            Reading::Foreign { damaged: false } => match self.open_undeclared(scratch, stored, expect) {
+                Some(Side::Old) => (Class::Old, Plaintext::Unreadable),
+                Some(Side::New) => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
+                None => (Class::Plaintext, Plaintext::Stored),
+            },
             Reading::Foreign { damaged: true } => (Class::Unreadable(Refusal::Damaged), Plaintext::Unreadable),
             Reading::Locked => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
             Reading::Open(kernel) => {
@@ -191,6 +198,9 @@ impl ColumnCipher {
         let (plaintext, of_field) = match peel(&self.ring, scratch, stored, expect) {
             Reading::Foreign { damaged: true } => return quarantined(Refusal::Damaged),
             Reading::Locked => return quarantined(Refusal::Unreadable),
+            Reading::Foreign { damaged: false } if self.open_undeclared(scratch, stored, expect).is_some() => {
+                return quarantined(Refusal::Unreadable);
+            }
             Reading::Foreign { damaged: false } => match self.plaintext {
                 // It can be read: a hash of it under the old sub-key is rewritten all the same.
                 PlaintextPolicy::Refuse => return (Outcome::Quarantined(Refusal::Plaintext), Plaintext::Stored),
@@ -210,6 +220,13 @@ impl ColumnCipher {
             Some(()) => (Outcome::Rotated, of_field),
             None => quarantined(Refusal::ResealMismatch),
         }
+    }
+
+    /// The key under which a value of no declared format opens in another known one: old, if any of its layers is.
+    fn open_undeclared(&self, scratch: &mut Scratch, stored: &[u8], expect: Expect) -> Option<Side> {
+        let opened = matches!(peel(&self.undeclared, scratch, stored, expect), Reading::Open(_));
+        let side = if has_old(&scratch.layers) { Side::Old } else { Side::New };
+        opened.then_some(side)
     }
 
     /// Why a value with these layers is not rewritten, if so.

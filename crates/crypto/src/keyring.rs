@@ -55,6 +55,18 @@ impl Keyring {
         })
     }
 
+    /// The presets of the same kind of column that this ring does not read. A preset whose key cannot be derived from the pair can hold
+    /// nothing under it.
+    pub(crate) fn undeclared(&self, spec: &ColumnSpec, keys: &KeyPair) -> Self {
+        let names = Names { table: &spec.table, column: &spec.column };
+        let is_read =
+            |format: &Format| self.candidates.iter().any(|candidate| candidate.format.spec() == format.spec());
+        let others = crate::presets().iter().filter_map(|preset| Format::preset(preset.name));
+        let others = others.filter(|format| format.is_binary() == spec.write.is_binary() && !is_read(format));
+        let candidates = others.filter_map(|format| Candidate::new(format, names, keys).ok()).collect();
+        Self { candidates, write: 0, table: spec.table.clone(), column: spec.column.clone() }
+    }
+
     /// The format written.
     pub(crate) fn written(&self) -> &Candidate {
         &self.candidates[self.write]

@@ -209,6 +209,8 @@ pub struct Server {
     pub version: String,
     /// in recovery (a standby) or `default_transaction_read_only`
     pub read_only: bool,
+    /// in recovery
+    pub standby: bool,
     /// the role's name
     pub role: String,
     /// superuser or BYPASSRLS

@@ -44,7 +44,7 @@ pub(crate) async fn enter(
 pub(crate) enum Left {
     /// Nothing: it is ended, and what comes next is decided.
     Nothing,
-    /// Chunks that other workers are on.
+    /// Chunks that other workers are on, or are about to cut.
     Others,
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn end_if_done(rotation: &Rotation, writer: &mut Session, run: 
     }
     if walks > 0 {
         tx.commit().await?;
-        return Ok(Left::Nothing);
+        return Ok(Left::Others);
     }
     let end = sum(rotation, &mut tx, run).await?;
     if !store.end_pass(&mut tx, &run.id, run.pass, end).await? {

@@ -6,8 +6,9 @@ use crate::{
     worker::End,
 };
 use reencrypt_checkpoint::{Acceptance, NewRun, Run, RunState, Store};
+use reencrypt_crypto::Refusal;
 use reencrypt_db::{Dialect, Limits, Mode, Server, Session};
-use reencrypt_planner::{Configuration, Discovery, Finding, Plan, Severity, SurveyOptions};
+use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions};
 use std::{collections::HashMap, sync::Arc};
 
 /// Rows of one transaction, unless `--batch-rows` says otherwise.
@@ -147,6 +148,7 @@ impl Prepared {
         let tables = reencrypt_planner::bind(&mut tx, &self.plan, &self.context.keys).await?;
         tx.commit().await?;
         let run_id = self.start(&mut session).await?;
+        let tally = tally(&self.store, &mut session, &run_id, &self.plan).await?;
         session.close().await;
         let event = Event::RunStarted { run_id: run_id.clone(), resumed: self.resumes(), workers: self.workers };
         self.context.observer.event(&event);
@@ -160,6 +162,7 @@ impl Prepared {
             workers: self.workers,
             tables,
             accepted: self.accepted,
+            tally,
         };
         let (end, rates) = started.work().await?;
         let mut report = report(&self.context, &self.store, &run_id, self.intent.command()).await?;
@@ -231,6 +234,32 @@ impl Prepared {
         let said: Vec<_> = [ticket, approved, ready].into_iter().flatten().collect();
         format!("plan {}{}{}", self.plan.id, if said.is_empty() { "" } else { "; " }, said.join("; "))
     }
+}
+
+/// What the first pass has found so far, so that the ceiling is the run's and not each process's own. Plaintext is no evidence.
+async fn tally(
+    store: &Store,
+    session: &mut Session,
+    run_id: &str,
+    plan: &Plan,
+) -> Result<HashMap<(u32, usize, usize), GateCounts>, Error> {
+    let mut tx = session.begin(Mode::Read).await?;
+    let run = store.run(&mut tx, run_id).await?.ok_or_else(|| Error::bug("the run's row is gone"))?;
+    let saw = Saw::read(store, &mut tx, run).await?;
+    tx.commit().await?;
+    let mut tally: HashMap<_, GateCounts> = HashMap::new();
+    for (no, table) in plan.tables.iter().enumerate().filter(|_| saw.run.pass == 1) {
+        let (counts, _) = saw.sums(no, |pass| pass == 1)?;
+        for (at, column) in table.columns.iter().enumerate() {
+            let is_evidence = |line: &&reencrypt_checkpoint::QuarantineLine| {
+                line.table_no == no && line.column == column.column && line.class != Refusal::Plaintext.as_str()
+            };
+            let fails = saw.quarantine.iter().filter(is_evidence).map(|line| line.count).sum();
+            let counts = counts.0[at];
+            tally.insert((1, no, at), GateCounts { opens_new: counts.already_new, opens_old: counts.rotated, fails });
+        }
+    }
+    Ok(tally)
 }
 
 /// The report of a run as the store has it now.

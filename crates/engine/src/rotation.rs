@@ -38,6 +38,7 @@ pub(crate) struct Rotation {
     tally: Mutex<HashMap<(u32, usize, usize), GateCounts>>,
     waiting: Mutex<Option<String>>,
     settled: Mutex<BTreeMap<(String, u32), Stretch>>,
+    last_commit: Mutex<Instant>,
 }
 
 impl Rotation {
@@ -105,6 +106,12 @@ impl Rotation {
         let stretch = settled.entry((table.plan.name.to_string(), pass)).or_default();
         stretch.rows += rows;
         stretch.last = Some(Instant::now());
+        *lock(&self.last_commit) = Instant::now();
+    }
+
+    /// When a worker of this process last committed a batch, or the process began.
+    pub(crate) fn last_commit(&self) -> Instant {
+        *lock(&self.last_commit)
     }
 
     /// Says that this process begins with a table in a pass, if it did not before.
@@ -136,12 +143,19 @@ impl Rotation {
             let fails = tally.fails.saturating_sub(accepted);
             let shaped = tally.opens_new + tally.opens_old + tally.fails;
             let ceiling = self.options.ceiling.of(shaped.max(table.plan.rows_estimate));
-            if fails > ceiling {
+            let nothing_opens = fails > 10 && tally.opens_new + tally.opens_old == 0;
+            if nothing_opens || fails > ceiling {
                 return Err(Error::refused(
                     "ceiling_reached",
                     format!(
-                        "{}.{} has {fails} values that cannot be read, more than the ceiling of {ceiling}",
-                        table.plan.name, plan.column
+                        "{}.{} has {fails} values that cannot be read{}",
+                        table.plan.name,
+                        plan.column,
+                        if nothing_opens {
+                            ", and none that can".to_owned()
+                        } else {
+                            format!(", more than the ceiling of {ceiling}")
+                        }
                     ),
                     "see `reencrypt quarantine list`; if they are known, `reencrypt run --resume --max-unreadable N` goes on",
                 ));
@@ -182,6 +196,8 @@ pub(crate) struct Started {
     pub(crate) batch_rows: u32,
     pub(crate) tables: Vec<BoundTable>,
     pub(crate) accepted: HashMap<(usize, String), u64>,
+    /// What earlier processes of the run found, by pass, table and column.
+    pub(crate) tally: HashMap<(u32, usize, usize), GateCounts>,
 }
 
 impl Started {
@@ -200,9 +216,10 @@ impl Started {
             pause,
             accepted: self.accepted,
             tables: Mutex::new(Arc::new(self.tables)),
-            tally: Mutex::default(),
+            tally: Mutex::new(self.tally),
             waiting: Mutex::default(),
             settled: Mutex::default(),
+            last_commit: Mutex::new(Instant::now()),
             options: self.options,
             context: self.context,
         });

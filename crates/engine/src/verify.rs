@@ -21,8 +21,8 @@ const WAIT_S: u64 = 60;
 const DISCOVERY_SAMPLE: u32 = 300;
 
 /// What verify repeats of a survey: ciphertext and hashes in columns that nobody listed.
-const UNLISTED: [&str; 4] =
-    ["unlisted_ciphertext", "unlisted_new_ciphertext", "unopened_ciphertext", "unlisted_blind_index"];
+const UNLISTED: [&str; 5] =
+    ["unlisted_ciphertext", "unlisted_new_ciphertext", "unopened_ciphertext", "unlisted_blind_index", "not_examined"];
 
 /// The flags of `verify`.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +65,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     // Asked right after the snapshot: whoever is open now may have begun before it.
     let mut tx = looker.begin(Mode::Read).await?;
     let in_flight = tx.in_flight(&own).await?;
+    let standby = tx.server().await?.standby;
     tx.commit().await?;
 
     let mut counts = empty(&tables);
@@ -81,10 +82,10 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         Vec::new()
     } else {
         let wait = Duration::from_secs(options.wait_s.unwrap_or(WAIT_S));
-        let outlasting = wait_for(&context, &mut looker, in_flight, wait).await?;
+        let outlasting = wait_for(&context, &mut looker, in_flight, &own, wait).await?;
         // What they wrote the snapshot did not see.
         let mut unseen = empty(&tables);
-        scan_unseen(&context, &mut looker, &snapshot, &tables, &mut unseen).await?;
+        scan_unseen(&context, &mut looker, &snapshot, &plan, &tables, &mut unseen).await?;
         unseen.iter().flatten().for_each(|counts| late += counts.classes);
         outlasting
     };
@@ -92,7 +93,8 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     findings.extend(unlisted(&context, &mut looker, &configuration).await?);
     looker.close().await;
     accept(&plan, &acceptances, &mut counts);
-    let evidence = Evidence { counts: &counts, late, findings: &findings, snapshot_held, outlasting: &outlasting };
+    let evidence =
+        Evidence { counts: &counts, late, findings: &findings, snapshot_held, standby, outlasting: &outlasting };
     let statement = state(&context, &options, &plan, evidence);
     Ok(report(&context, plan, findings, counts, rows, statement, snapshot.taken_at_ms))
 }
@@ -260,6 +262,7 @@ async fn wait_for(
     context: &Context,
     session: &mut Session,
     mut in_flight: Vec<InFlight>,
+    own: &[i64],
     wait: Duration,
 ) -> Result<Vec<InFlight>, Error> {
     let begin = Instant::now();
@@ -267,6 +270,10 @@ async fn wait_for(
     while !in_flight.is_empty() {
         let mut tx = session.begin(Mode::Read).await?;
         in_flight = tx.still_in_flight(&in_flight).await?;
+        // One that was open may have been prepared meanwhile: it is no session any more, and it is not over.
+        let prepared = tx.in_flight(own).await?.into_iter().filter(|transaction| transaction.prepared);
+        let known = in_flight.clone();
+        in_flight.extend(prepared.filter(|transaction| !known.contains(transaction)));
         tx.commit().await?;
         if in_flight.is_empty() || begin.elapsed() >= wait || context.stop.is_requested() {
             break;
@@ -289,13 +296,20 @@ async fn scan_unseen(
     context: &Context,
     session: &mut Session,
     snapshot: &Snapshot,
+    plan: &Plan,
     tables: &[BoundTable],
     counts: &mut Counts,
 ) -> Result<(), Error> {
     let mut tx = session.begin(Mode::Snapshot(None)).await?;
-    for (at, table) in tables.iter().enumerate() {
+    let now = reencrypt_planner::bind(&mut tx, plan, &context.keys).await?;
+    for (at, (table, before)) in now.iter().zip(tables).enumerate() {
         for (leaf, selection) in table.leaves.iter().enumerate() {
-            let mut scan = tx.unseen_scan(selection, snapshot, 0, 1).await?;
+            // A partition that the snapshot did not have is read whole.
+            let known = before.table.leaves.iter().any(|known| known.name == table.table.leaves[leaf].name);
+            let mut scan = match known {
+                true => tx.unseen_scan(selection, snapshot, 0, 1).await?,
+                false => tx.heap_scan(selection, 0, 1).await?,
+            };
             drain(context, &mut tx, table, leaf, &mut scan, &mut counts[at]).await?;
         }
     }
@@ -342,11 +356,12 @@ struct Evidence<'e> {
     late: ClassCounts,
     findings: &'e [Finding],
     snapshot_held: bool,
+    standby: bool,
     outlasting: &'e [InFlight],
 }
 
 fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evidence<'_>) -> Statement {
-    let Evidence { counts, late, findings, snapshot_held, outlasting } = evidence;
+    let Evidence { counts, late, findings, snapshot_held, standby, outlasting } = evidence;
     let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
     let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
     let finding = |code| findings.iter().find(|finding| finding.code == code);
@@ -377,6 +392,17 @@ fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evid
     }
     if !snapshot_held {
         return cannot_say("the snapshot was lost while it was read".to_owned());
+    }
+    if context.configuration.tables.is_empty() {
+        return cannot_say(
+            "the columns were found by looking at a sample; `reencrypt init --write reencrypt.toml` names them, and then all of it can be read"
+                .to_owned(),
+        );
+    }
+    if standby {
+        return cannot_say(
+            "this is a standby: what is still being written on the primary cannot be seen from here".to_owned(),
+        );
     }
     if !outlasting.is_empty() {
         let prepared = outlasting.iter().filter(|transaction| transaction.prepared).count();

@@ -17,10 +17,13 @@ use tokio::time::Instant;
 
 /// How often a row that lost its compare is read again without a lock before it is taken under one.
 const UNLOCKED_TRIES: u32 = 3;
+/// Pending rows that are read again at once.
+const UNLOCKED_ROWS: usize = 200;
 /// Rows of one small transaction under row locks.
 const LOCKED_ROWS: usize = 50;
-/// How long a row that somebody keeps locked is waited for at the end of its chunk; sweeps come back to it.
-const LOCKED_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a row that somebody keeps locked is waited for at the end of its chunk; sweeps come back to it. Well within the lease, which nothing
+/// renews meanwhile.
+const LOCKED_PATIENCE: Duration = Duration::from_secs(8);
 
 /// How the walk over a chunk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +172,7 @@ impl<'w> ChunkWalk<'w> {
         expect: Expect,
     ) -> Result<bool, Error> {
         let rotation = self.rotation;
-        let keys: Vec<_> = self.chunk.pending.iter().take(rotation.batch_rows as usize).cloned().collect();
+        let keys: Vec<_> = self.chunk.pending.iter().take(UNLOCKED_ROWS).cloned().collect();
         let mut tx = self.reader.begin(Mode::Read).await?;
         let rows = tx.read_keys(selection, &keys, false).await?;
         tx.commit().await?;

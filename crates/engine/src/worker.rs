@@ -9,7 +9,7 @@ use crate::{
 };
 use reencrypt_checkpoint::{Chunk, Claim, Run, RunState};
 use reencrypt_db::{Limits, Mode, Session, Verdict};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How long a worker tries again without any success before it gives up.
@@ -74,7 +74,9 @@ impl Worker {
                 Ok(Step::Ended(state)) => return Ok(End::State(state)),
                 Err(error) => {
                     let verdict = error.verdict();
-                    if verdict == Verdict::Fatal || success.elapsed() > PATIENCE {
+                    // A step is a whole chunk: what counts is the last batch that any worker here committed.
+                    let stuck = success.max(self.rotation.last_commit()).elapsed();
+                    if verdict == Verdict::Fatal || (tries > 0 && stuck > PATIENCE) {
                         return Err(error);
                     }
                     if verdict == Verdict::Reconnect {
@@ -186,15 +188,17 @@ async fn claim(
     let walks = rotation.store.uncarved_walks(&mut tx, &run.id, run.pass).await?;
     tx.commit().await?;
     let tables = rotation.tables();
+    let canary = rotation.options.canary.filter(|_| run.pass == 1);
+    let begun = if canary.is_some() { tables_begun(rotation, reader, run).await? } else { HashSet::new() };
     for walk in &walks {
         // A canary takes one chunk of each table.
-        if rotation.options.canary.is_some() && walks_begun(&walks, walk.table_no) {
+        if begun.contains(&walk.table_no) {
             continue;
         }
         let Some(table) = tables.get(walk.table_no) else {
             return Err(Error::bug("a walk of a table that the plan has not"));
         };
-        let rows = match rotation.options.canary {
+        let rows = match canary {
             Some(rows) => rows,
             None => reencrypt_planner::chunk_rows(table.plan.rows_estimate, rotation.batch_rows),
         };
@@ -222,6 +226,10 @@ async fn claim(
     Ok(None)
 }
 
-fn walks_begun(walks: &[reencrypt_checkpoint::Walk], table_no: usize) -> bool {
-    walks.iter().any(|walk| walk.table_no == table_no && walk.chunks > 0)
+/// The tables of which the run's pass has a chunk.
+async fn tables_begun(rotation: &Rotation, reader: &mut Session, run: &Run) -> Result<HashSet<usize>, Error> {
+    let mut tx = reader.begin(Mode::Read).await?;
+    let totals = rotation.store.chunk_totals(&mut tx, &run.id).await?;
+    tx.commit().await?;
+    Ok(totals.iter().filter(|total| total.pass == run.pass).map(|total| total.table_no).collect())
 }

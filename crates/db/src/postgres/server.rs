@@ -25,7 +25,8 @@ const SERVER: &str = "SELECT pg_catalog.split_part(pg_catalog.current_setting('s
     (SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - min(began))::int8 FROM ( \
       SELECT xact_start AS began FROM pg_catalog.pg_stat_activity \
         WHERE backend_xmin IS NOT NULL AND pid <> pg_catalog.pg_backend_pid() \
-      UNION ALL SELECT prepared FROM pg_catalog.pg_prepared_xacts) AS held)";
+      UNION ALL SELECT prepared FROM pg_catalog.pg_prepared_xacts) AS held), \
+    pg_catalog.pg_is_in_recovery()::int4::int8";
 
 const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class AS c \
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
@@ -45,6 +46,7 @@ impl Connection {
         Ok(Server {
             version: text(0),
             read_only: is(1),
+            standby: is(11),
             role: text(2),
             bypasses_row_security: is(3),
             free_connections: u32::try_from(free).unwrap_or(0),

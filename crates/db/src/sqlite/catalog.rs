@@ -48,6 +48,7 @@ impl Connection {
         Ok(Server {
             version,
             read_only: self.read_only,
+            standby: false,
             role: String::new(),
             bypasses_row_security: false,
             free_connections: u32::MAX,

@@ -51,6 +51,7 @@ fn a_table() -> Table {
 
 fn a_server() -> Server {
     Server {
+        standby: false,
         version: "15.18".into(),
         read_only: false,
         role: "ro\"le".into(),

@@ -120,7 +120,7 @@ async fn shapes_that_no_key_opens_are_mentioned_and_tokens_are_not(mut place: Pl
     }
     let found = discovered(&place, &clinic::platform_keys()).await;
     assert_eq!(found.tables, []);
-    let mentioned = only(&found.findings, "unlisted_ciphertext");
+    let mentioned = only(&found.findings, "unopened_ciphertext");
     assert_eq!((mentioned.severity, mentioned.column.as_deref()), (Severity::Warn, Some("lost")));
 }
 
