@@ -121,6 +121,13 @@ impl ColumnCipher {
     /// Derives the column's keys. Fails where a key has the wrong length for a cipher, where what is written needs a part
     /// that what is read does not bring, and where the nesting is out of range.
     pub fn new(spec: ColumnSpec, keys: &Arc<KeyPair>) -> Result<Self, LayoutError> {
+        let undeclared = Keyring::new(&spec, keys)?.undeclared(&spec, keys);
+        Ok(Self { undeclared, ..Self::of_declared(spec, keys)? })
+    }
+
+    /// The same without a look at formats that the column does not declare: what opens in them is plaintext here. For discovery, which asks
+    /// format by format.
+    pub fn of_declared(spec: ColumnSpec, keys: &Arc<KeyPair>) -> Result<Self, LayoutError> {
         let nesting_max = usize::from(spec.nesting_max);
         if !(1..=LAYERS_MAX).contains(&nesting_max) {
             return Err(LayoutError::invalid("nesting_max", format!("is a number from 1 to {LAYERS_MAX}")));
@@ -135,8 +142,8 @@ impl ColumnCipher {
                 ));
             }
         }
-        let ring = Keyring::new(&spec, keys)?;
-        Ok(Self { undeclared: ring.undeclared(&spec, keys), ring, plaintext: spec.plaintext, nesting_max })
+        let (ring, undeclared) = (Keyring::new(&spec, keys)?, Keyring::none(&spec));
+        Ok(Self { ring, undeclared, plaintext: spec.plaintext, nesting_max })
     }
 
     /// What `stored` is.

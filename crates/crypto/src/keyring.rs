@@ -55,6 +55,11 @@ impl Keyring {
         })
     }
 
+    /// A ring that reads nothing.
+    pub(crate) fn none(spec: &ColumnSpec) -> Self {
+        Self { candidates: Vec::new(), write: 0, table: spec.table.clone(), column: spec.column.clone() }
+    }
+
     /// The presets of the same kind of column that this ring does not read. A preset whose key cannot be derived from the pair can hold
     /// nothing under it.
     pub(crate) fn undeclared(&self, spec: &ColumnSpec, keys: &KeyPair) -> Self {
@@ -64,7 +69,7 @@ impl Keyring {
         let others = crate::presets().iter().filter_map(|preset| Format::preset(preset.name));
         let others = others.filter(|format| format.is_binary() == spec.write.is_binary() && !is_read(format));
         let candidates = others.filter_map(|format| Candidate::new(format, names, keys).ok()).collect();
-        Self { candidates, write: 0, table: spec.table.clone(), column: spec.column.clone() }
+        Self { candidates, ..Self::none(spec) }
     }
 
     /// The format written.

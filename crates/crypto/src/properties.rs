@@ -91,11 +91,12 @@ fn reseal(cipher: ColumnCipher, stored: &[u8]) -> (Outcome, Option<Vec<u8>>) {
     (resealed.outcome(0, 0), resealed.value(0, 0).map(<[u8]>::to_vec))
 }
 
-/// A value that was changed may only be readable where it decodes to the same: another spelling, or a carried part.
+/// A value that was changed may only be readable where it decodes to the same: another spelling, a carried part, or a format that is known too.
 fn assert_never_readable(format: &Format, cipher: &ColumnCipher, original: &[u8], changed: &[u8], how: &str) {
     let class = cipher.classify(Some(changed), Expect::Old);
     if matches!(class, Class::Old | Class::New) {
-        assert_eq!(decoded(format, changed), decoded(format, original), "{}: readable after {how}", format.name());
+        let same = |known: Format| decoded(&known, changed) == decoded(format, original);
+        assert!(formats().any(same), "{}: readable after {how}", format.name());
     }
 }
 

@@ -260,3 +260,20 @@ fn refusals_have_stable_names() {
     let expected = ["unreadable", "damaged", "plaintext_refused", "nested", "reseal_mismatch"];
     assert_eq!(names.map(Refusal::as_str), expected);
 }
+
+/// "Cannot decrypt" never means "was plaintext": a value in a known format that its column does not declare stands under the old key and is left alone.
+#[test]
+fn what_opens_in_another_known_format_is_no_plaintext() {
+    let pair = keys(1, 2);
+    for other in ["gcm-triple-hex-iv12", "gcm-blob-b64-iv12"] {
+        let writer = RowCipher::new(vec![column(&[other], other, PlaintextPolicy::Encrypt, &keys(99, 1))], vec![]);
+        let value = reseal(&writer, Some(b"Jane"), None).value(0, 0).unwrap().to_vec();
+        for policy in [PlaintextPolicy::Refuse, PlaintextPolicy::Keep, PlaintextPolicy::Encrypt] {
+            let column = column(&[PLATFORM], PLATFORM, policy, &pair);
+            assert_eq!(column.classify(Some(&value), Expect::New), Class::Old, "{other}");
+            let resealed = reseal(&RowCipher::new(vec![column], vec![]), Some(&value), None);
+            assert_eq!(resealed.outcome(0, 0), Outcome::Quarantined(Refusal::Unreadable), "{other}");
+            assert!(!resealed.changes(0));
+        }
+    }
+}

@@ -109,7 +109,7 @@ fn example(format: &Format) -> Option<String> {
         table: "Patient".to_owned(),
         column: "firstName".to_owned(),
     };
-    let cipher = RowCipher::new(vec![ColumnCipher::new(column, &keys).ok()?], Vec::new());
+    let cipher = RowCipher::new(vec![ColumnCipher::of_declared(column, &keys).ok()?], Vec::new());
     let sealed = Pool::new(1).reseal(&cipher, &Sample, Expect::Old);
     let value = sealed.value(0, 0)?;
     if !format.is_binary() {

@@ -89,7 +89,7 @@ impl Place<'_> {
             table: self.table.to_owned(),
             column: self.column.to_owned(),
         };
-        ColumnCipher::new(spec, keys).ok()
+        ColumnCipher::of_declared(spec, keys).ok()
     }
 }
 
