@@ -422,7 +422,9 @@ fn fails(finding: &Finding) -> bool {
 
 /// What plan states as a finding, run refuses.
 pub(crate) fn refuse_findings(plan: &Plan, prevents: fn(&Finding) -> bool) -> Result<(), Error> {
-    let Some(first) = plan.findings.iter().find(|finding| prevents(finding)) else { return Ok(()) };
+    // What is wrong with a table says more than what is wrong around it.
+    let first = plan.findings.iter().filter(|finding| prevents(finding)).min_by_key(|finding| finding.table.is_none());
+    let Some(first) = first else { return Ok(()) };
     let others = plan.findings.iter().filter(|finding| prevents(finding)).count() - 1;
     let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
     Err(Error::refused(
