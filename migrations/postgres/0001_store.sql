@@ -2,7 +2,7 @@
 --
 -- run         one rotation. state: running, paused, interrupted, awaiting_cutover, finished, failed, abandoned. plan is the plan's JSON,
 --             plan_id its id; pass the pass that is being walked (0 before the first); sweep_base the pass after which sweeps are counted;
---             found_base what the sweep before it found. paused_at_ms is set while a pause is asked for. At most one run is unfinished.
+--             paused_at_ms is set while a pause is asked for. At most one run is unfinished.
 -- pass        one walk over everything; seen and rotated are summed when it ends.
 -- walk        one leaf of one table in one pass: its largest key when the pass began, and how far it is cut into chunks.
 -- chunk       a half-open range of row keys (after_key, upto_key]. cursor_key is the last key whose row is settled, pending the keys before it that are not.
@@ -10,7 +10,7 @@
 -- quarantine  a value left alone. pass is the last pass that saw it.
 -- acceptance  a person's acceptance of exactly so many values of a table, column and class.
 -- event       what happened in a run, numbered. (The audit chain will add its hash here and its head to chunk.)
--- worker      a process that works, or worked, on a run.
+-- worker      a process that works, or worked, on a run; why it waits and since when.
 --
 -- Times are milliseconds since 1970 by the database's clock. Row keys stand here because a walk needs them; they are as protected as the tables that they are keys of.
 -- No key, no plaintext and no ciphertext is ever written here.
@@ -117,5 +117,6 @@ CREATE TABLE reencrypt.worker (
     started_ms bigint NOT NULL,
     seen_ms bigint NOT NULL,
     waiting text,
+    waiting_since_ms bigint,
     PRIMARY KEY (run_id, owner)
 );

@@ -89,12 +89,13 @@ const COLUMNS: &str =
     "id, pass, table_no, leaf, after_key, upto_key, cursor_key, pending, counts, rows_settled, done, seq, fence, owner";
 
 impl Store {
-    /// Takes over a chunk of the pass that is unfinished and under no live lease, in the plan's order; its fence goes up.
+    /// Takes over a chunk of the pass that is unfinished and under no live lease, in the plan's order, while the run is running; its fence
+    /// goes up.
     pub async fn claim_chunk(&self, tx: &mut Transaction<'_>, claim: Claim<'_>) -> Result<Option<Chunk>> {
         let sql = format!(
             "UPDATE {{chunk}} SET owner = $3, fence = fence + 1, lease_until_ms = {{now}} + $4 \
              WHERE id = (SELECT c.id FROM {{chunk}} c WHERE c.run_id = $1 AND c.pass = $2 AND c.done = 0 \
-             AND c.lease_until_ms < {{now}} ORDER BY c.table_no, c.leaf, c.id LIMIT 1 {{skip_locked}}) RETURNING {COLUMNS}"
+             AND c.lease_until_ms < {{now}} AND EXISTS (SELECT 1 FROM {{run}} r WHERE r.id = $1 AND r.state = 'running') ORDER BY c.table_no, c.leaf, c.id LIMIT 1 {{skip_locked}}) RETURNING {COLUMNS}"
         );
         let args = [
             Value::Text(claim.run_id.to_owned()),
@@ -177,6 +178,14 @@ impl Store {
         let sql = "UPDATE {chunk} SET lease_until_ms = 0 WHERE run_id = $1 AND done = 0 AND owner = $2";
         self.execute(tx, sql, &[Value::Text(run_id.to_owned()), Value::Text(owner.to_owned())]).await?;
         self.retire(tx, run_id, owner).await
+    }
+
+    /// Makes every write of the run's owners fail from now on, also of those that were not heard of: for a run that is over.
+    pub async fn revoke_chunks(&self, tx: &mut Transaction<'_>, run_id: &str) -> Result<()> {
+        let sql =
+            "UPDATE {chunk} SET fence = fence + 1, owner = NULL, lease_until_ms = 0 WHERE run_id = $1 AND done = 0";
+        self.execute(tx, sql, &[Value::Text(run_id.to_owned())]).await?;
+        Ok(())
     }
 
     /// How many chunks of the pass are unfinished, and how many leaves are not cut to their end.

@@ -94,6 +94,13 @@ pub struct Pause {
     pub reason: Option<String>,
 }
 
+impl Pause {
+    /// Whether it is not over yet, by the database's clock.
+    pub fn holds(&self, now_ms: i64) -> bool {
+        self.until_ms.is_none_or(|until_ms| until_ms > now_ms)
+    }
+}
+
 /// What a new run begins with.
 #[derive(Debug, Clone)]
 pub struct NewRun<'a> {

@@ -164,7 +164,7 @@ pub(crate) struct PaceArguments {
     /// At a value that cannot be read: leave it byte for byte and count it, or stop before its batch is written
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub(crate) on_unreadable: OnUnreadableChoice,
-    /// Stop when more values than this cannot be read, a number or a percentage [default: 1%]
+    /// Stop when more values of a column than this cannot be read, a number or a percentage; ten are always left alone [default: 1%]
     #[arg(long, value_name = "N|P%")]
     pub(crate) max_unreadable: Option<Ceiling>,
     /// Sweeps after the first pass, at most

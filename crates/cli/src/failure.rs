@@ -17,11 +17,11 @@ impl Failure {
         Self { code: code.to_owned(), message: message.into(), hint: Some(hint.into()), exit_code: 2 }
     }
 
-    /// A signal came before anything was written.
+    /// A signal came to a command that writes nothing, or before it wrote.
     pub(crate) fn interrupted() -> Self {
         Self {
             code: "interrupted".to_owned(),
-            message: "stopped by a signal before anything was written".to_owned(),
+            message: "stopped by a signal; nothing was written".to_owned(),
             hint: None,
             exit_code: 130,
         }

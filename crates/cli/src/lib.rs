@@ -17,6 +17,7 @@ mod panics;
 mod progress;
 mod session;
 mod settings;
+mod shell;
 mod signals;
 mod terminal;
 
@@ -35,7 +36,7 @@ pub fn main() -> ExitCode {
         Err(problem) => return output::usage(&problem, &typed),
     };
     let command = arguments.command.name();
-    let session = Session::start(&arguments.globals);
+    let session = Session::start(&arguments.globals, &typed);
     panics::install();
     let end = std::panic::catch_unwind(AssertUnwindSafe(|| conduct(arguments, &session)));
     let end = end.unwrap_or_else(|_| Err(panics::failure()));

@@ -15,6 +15,8 @@ use std::{
 
 const REDRAW: Duration = Duration::from_millis(100);
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// A wait of this length is told wherever no bar shows it.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 /// The rate is that of this much time.
 const WINDOW: Duration = Duration::from_secs(30);
 
@@ -74,6 +76,10 @@ struct Watcher(Arc<Mutex<Model>>);
 
 impl Observer for Watcher {
     fn event(&self, event: &Event) {
+        match event {
+            Event::BatchCommitted { .. } | Event::Verified { .. } => tracing::debug!(?event),
+            _ => tracing::info!(?event),
+        }
         lock(&self.0).take(event, Instant::now());
     }
 }
@@ -90,7 +96,7 @@ struct Model {
     expected: Option<u64>,
     done: u64,
     tables: Vec<TableProgress>,
-    waiting: Option<String>,
+    waiting: Option<Wait>,
     /// of this pass
     quarantined: u64,
     /// when how many rows were done
@@ -98,6 +104,14 @@ struct Model {
     /// lines that wait to be printed
     notes: Vec<String>,
     began: bool,
+}
+
+/// Why nothing is done, and since when.
+struct Wait {
+    reason: String,
+    since: Instant,
+    /// A line was printed about it.
+    told: bool,
 }
 
 struct TableProgress {
@@ -120,7 +134,13 @@ impl Model {
                 self.add(&table.to_string(), *rows, now);
             }
             Event::Verified { table, rows } => self.add(&table.to_string(), *rows, now),
-            Event::Waiting { reason } => self.waiting = Some(reason.clone()),
+            Event::Waiting { reason } => {
+                let (since, told) = match &self.waiting {
+                    Some(wait) => (wait.since, wait.told && wait.reason == *reason),
+                    None => (now, false),
+                };
+                self.waiting = Some(Wait { reason: reason.clone(), since, told });
+            }
             Event::Resumed => self.waiting = None,
             Event::Quarantined { count, .. } => self.quarantined += count,
             Event::Note { message } => self.notes.push(message.clone()),
@@ -201,7 +221,14 @@ impl Model {
     }
 
     fn wait(&self) -> String {
-        self.waiting.as_ref().map_or_else(String::new, |reason| format!("waiting: {}", escaped(reason)))
+        self.waiting.as_ref().map_or_else(String::new, |wait| format!("waiting: {}", escaped(&wait.reason)))
+    }
+
+    /// The line about a wait that has become long, once.
+    fn long_wait(&mut self, now: Instant) -> Option<String> {
+        let wait = self.waiting.as_mut().filter(|wait| !wait.told && now.duration_since(wait.since) >= LONG_WAIT)?;
+        wait.told = true;
+        Some(self.wait())
     }
 
     /// `first pass: 12,000 of 50,000 rows (24 %), 31,200 rows/s, 1.2s left`
@@ -231,13 +258,16 @@ fn draw(model: &Mutex<Model>, terminal: &Terminal, ended: &mpsc::Receiver<()>) {
         let ending = !matches!(ended.recv_timeout(REDRAW), Err(mpsc::RecvTimeoutError::Timeout));
         let now = Instant::now();
         let mut model = lock(model);
-        let notes = std::mem::take(&mut model.notes);
+        let mut notes = std::mem::take(&mut model.notes);
+        if terminal.progress() != ProgressForm::Bars && !ending {
+            notes.extend(model.long_wait(now));
+        }
         let line = match terminal.progress() {
             ProgressForm::Lines if now >= line_due && !ending && (model.began || model.waiting.is_some()) => {
                 line_due = now + LINE_EVERY;
                 Some(model.line(now))
             }
-            ProgressForm::Bars if !ending && model.began => {
+            ProgressForm::Bars if !ending && (model.began || model.waiting.is_some()) => {
                 bars.show(&model, terminal, now);
                 None
             }
@@ -336,6 +366,10 @@ mod tests {
         model.take(&Event::PassStarted { pass: 2, rows: 10 }, now);
         model.take(&Event::Waiting { reason: "paused: lunch\u{1b}".into() }, now);
         assert_eq!(model.line(now), "sweep 1: 0 of 10 rows (0 %), waiting: paused: lunch\\u{1b}");
+        assert_eq!(model.long_wait(now), None, "a short wait is nobody's concern");
+        let later = now + LONG_WAIT;
+        assert_eq!(model.long_wait(later).as_deref(), Some("waiting: paused: lunch\\u{1b}"));
+        assert_eq!(model.long_wait(later), None, "once is enough");
         let batch = Event::BatchCommitted { pass: 2, table: patient(), rows: 10, rotated: 0, missed: 0 };
         model.take(&batch, now);
         assert_eq!(model.line(now), "sweep 1: 10 of 10 rows (100 %)");

@@ -1,5 +1,5 @@
 //! Standard error and the person who may sit before it.
-use crate::failure::Failure;
+use crate::{arguments::LogForm, failure::Failure};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use std::{
     fmt::Write as _,
@@ -24,11 +24,12 @@ pub(crate) struct Terminal {
     progress: ProgressForm,
     quiet: bool,
     answers: bool,
+    form: LogForm,
 }
 
 impl Terminal {
     /// Looks at what standard error and standard input are.
-    pub(crate) fn new(quiet: bool, no_progress: bool) -> Self {
+    pub(crate) fn new(quiet: bool, no_progress: bool, form: LogForm) -> Self {
         let seen = io::stderr().is_terminal();
         let progress = match (quiet || no_progress, seen) {
             (true, _) => ProgressForm::Nothing,
@@ -44,6 +45,7 @@ impl Terminal {
             progress,
             quiet,
             answers: seen && io::stdin().is_terminal(),
+            form,
         }
     }
 
@@ -64,8 +66,10 @@ impl Terminal {
 
     /// A line for the person, unless `-q`.
     pub(crate) fn note(&self, text: &str) {
-        if !self.quiet {
-            self.line(text);
+        match self.form {
+            _ if self.quiet => (),
+            LogForm::Text => self.line(text),
+            LogForm::Json => self.object("INFO", text, serde_json::json!({})),
         }
     }
 
@@ -76,6 +80,10 @@ impl Terminal {
 
     /// An error and its hint, one line each.
     pub(crate) fn error(&self, failure: &Failure) {
+        if self.form == LogForm::Json {
+            let fields = serde_json::json!({ "code": failure.code, "hint": failure.hint });
+            return self.object("ERROR", &failure.message, fields);
+        }
         self.line(&format!("error: {}", escaped(&failure.message)));
         if let Some(hint) = &failure.hint {
             self.line(&format!("hint: {}", escaped(hint)));
@@ -98,6 +106,14 @@ impl Terminal {
             Ok(Ok(line)) => matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"),
             _ => false,
         }
+    }
+
+    /// A line of the log, in the shape of the other lines of `--log-format json`.
+    fn object(&self, level: &str, message: &str, mut fields: serde_json::Value) {
+        fields["message"] = message.into();
+        let at = jiff::Timestamp::now().to_string();
+        let line = serde_json::json!({ "timestamp": at, "level": level, "fields": fields, "target": "reencrypt" });
+        self.line(&line.to_string());
     }
 
     /// A line on standard error whatever the settings; lines inside `text` stay lines.

@@ -99,7 +99,7 @@ impl Condition {
         match self {
             Self::LockTimeout | Self::Deadlock | Self::Serialization | Self::StatementTimeout => None,
             Self::SessionEnded | Self::Unavailable => {
-                Some("committed batches stay; go on with `reencrypt run --resume`")
+                Some("committed batches stay; the same command goes on (`run` with --resume)")
             }
             Self::DiskFull => Some("make room on the database's disk, then go on with `reencrypt run --resume`"),
             Self::ReadOnly => Some("connect to the primary; a standby or a read-only database takes no rotation"),
@@ -152,6 +152,14 @@ pub enum Error {
         /// where
         address: String,
         /// the operating system's words, or the server's on connecting
+        reason: String,
+    },
+    /// The file is not there, or is no database that can be opened.
+    #[error("cannot open {path}: {reason}")]
+    File {
+        /// where
+        path: String,
+        /// SQLite's or the operating system's words
         reason: String,
     },
     /// The server does not let this role in.
@@ -283,9 +291,11 @@ impl Error {
     /// What to do.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Unreachable { .. } | Self::Lost { .. } | Self::Deadline { .. } | Self::CommitUnknown { .. } => {
-                Verdict::Reconnect
-            }
+            Self::Unreachable { .. }
+            | Self::File { .. }
+            | Self::Lost { .. }
+            | Self::Deadline { .. }
+            | Self::CommitUnknown { .. } => Verdict::Reconnect,
             Self::Statement { condition, .. } => condition.verdict(),
             _ => Verdict::Fatal,
         }
@@ -296,6 +306,7 @@ impl Error {
         match self {
             Self::Url(_) => "database_url",
             Self::Unreachable { .. } => "database_unreachable",
+            Self::File { .. } => "database_file",
             Self::Auth { .. } => "database_auth",
             Self::NoDatabase { .. } => "database_missing",
             Self::Tls { .. } => "database_tls",
@@ -329,6 +340,9 @@ impl Error {
             Self::Unreachable { .. } => {
                 "check that the server runs, and the host and port of the database URL; then the same command again"
             }
+            Self::File { .. } => {
+                "check the path in the database URL (relative ones start in the working directory) and the file's permissions; the same command goes on (`run` with --resume)"
+            }
             Self::Auth { .. } => "check the role and the password in the database URL, and the server's pg_hba.conf",
             Self::NoDatabase { .. } => "check the database's name in the URL",
             Self::Tls { .. } => {
@@ -337,7 +351,7 @@ impl Error {
             Self::Environment { .. } => "unset it; what belongs to the connection stands in the database URL",
             Self::TooOld { .. } => "upgrade the server",
             Self::Lost { .. } | Self::Deadline { .. } | Self::CommitUnknown { .. } => {
-                "committed batches stay; go on with `reencrypt run --resume`"
+                "committed batches stay; the same command goes on (`run` with --resume)"
             }
             Self::Statement { condition, .. } => return condition.hint().map(str::to_owned),
             Self::Aborted => return None,

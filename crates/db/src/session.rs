@@ -60,12 +60,13 @@ impl Session {
 
     /// The server's process id for this connection (0 on SQLite).
     pub fn pid(&self) -> i64 {
-        on!(&self.0, c => c.pid())
+        self.0.pid()
     }
 
     /// Begins a transaction. One that was left open before is rolled back first.
     pub async fn begin(&mut self, mode: Mode<'_>) -> Result<Transaction<'_>> {
         on!(&mut self.0, c => c.begin(mode).await)?;
+        tracing::trace!(session = self.pid(), ?mode, "began");
         Ok(Transaction(&mut self.0))
     }
 
@@ -94,6 +95,10 @@ impl Session {
 }
 
 impl Connection {
+    fn pid(&self) -> i64 {
+        on!(self, c => c.pid())
+    }
+
     fn dialect(&self) -> Dialect {
         match self {
             Connection::Postgres(_) => Dialect::Postgres,
@@ -178,7 +183,9 @@ impl Transaction<'_> {
         upto: &RowKey,
         limit: u32,
     ) -> Result<Rows> {
-        on!(self.0, c => c.read_batch(selection, after, upto, limit).await)
+        let rows = on!(self.0, c => c.read_batch(selection, after, upto, limit).await)?;
+        tracing::trace!(session = self.0.pid(), rows = rows.len(), last = rows.is_last(), "read a batch");
+        Ok(rows)
     }
 
     /// The rows of exactly these keys that still exist, in no promised order; with `lock`, under `FOR NO KEY UPDATE` (SQLite: the write transaction is the lock).
@@ -195,7 +202,10 @@ impl Transaction<'_> {
         which: &[usize],
         value: &(dyn Fn(usize, usize) -> Option<&'v [u8]> + Sync),
     ) -> Result<Vec<bool>> {
-        on!(self.0, c => c.compare_and_set(selection, rows, which, value).await)
+        let hits = on!(self.0, c => c.compare_and_set(selection, rows, which, value).await)?;
+        let hit = hits.iter().filter(|hit| **hit).count();
+        tracing::trace!(session = self.0.pid(), rows = which.len(), hit, "compared and set");
+        Ok(hits)
     }
 
     /// About `rows` rows spread over the whole table, cheap on any size; `seed` makes it repeatable where the engine can.
@@ -254,11 +264,15 @@ impl Transaction<'_> {
 
     /// Commits. An error with [`crate::Verdict::Reconnect`] means it cannot be known whether it stands.
     pub async fn commit(self) -> Result<()> {
-        on!(self.0, c => c.commit().await)
+        let end = on!(self.0, c => c.commit().await);
+        tracing::trace!(session = self.0.pid(), committed = end.is_ok(), "ended");
+        end
     }
 
     /// Rolls back.
     pub async fn rollback(self) -> Result<()> {
-        on!(self.0, c => c.rollback().await)
+        let end = on!(self.0, c => c.rollback().await);
+        tracing::trace!(session = self.0.pid(), "rolled back");
+        end
     }
 }

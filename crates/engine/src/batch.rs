@@ -57,10 +57,15 @@ impl Batch {
         }
     }
 
-    /// Whether any field is to be quarantined.
-    pub(crate) fn quarantines(&self, slots: usize) -> bool {
-        (0..self.len())
-            .any(|row| (0..slots).any(|slot| matches!(self.resealed.outcome(row, slot), Outcome::Quarantined(_))))
+    /// The first field that is to be quarantined: its slot, and why.
+    pub(crate) fn first_quarantined(&self, slots: usize) -> Option<(usize, Refusal)> {
+        let slots = (0..self.len()).flat_map(|row| (0..slots).map(move |slot| (row, slot)));
+        slots
+            .filter_map(|(row, slot)| match self.resealed.outcome(row, slot) {
+                Outcome::Quarantined(refusal) => Some((slot, refusal)),
+                _ => None,
+            })
+            .next()
     }
 }
 

@@ -27,9 +27,19 @@ pub async fn pause(context: &Context, until: Option<Timestamp>, reason: Option<&
     .await
 }
 
-/// Takes a pause back.
+/// Takes a pause back. A canary waits for more than that: for a process that goes on.
 pub async fn unpause(context: &Context) -> Result<Report, Error> {
-    change(context, "continue", "continued", async |store, tx, run| Ok(store.set_pause(tx, &run.id, None).await?)).await
+    change(context, "continue", "continued", async |store, tx, run| {
+        if run.state == RunState::Paused {
+            return Err(Error::refused(
+                "canary_waits",
+                format!("run {} is not held by a pause: its canary is rotated and waits to be looked at", run.id),
+                "`reencrypt run --resume` goes on with the rest; `reencrypt abandon` ends the run",
+            ));
+        }
+        Ok(store.set_pause(tx, &run.id, None).await?)
+    })
+    .await
 }
 
 /// Ends an unfinished run for good; its record stays. The report's reason says what share is under the new key and that both keys
@@ -48,6 +58,8 @@ pub async fn abandon(context: &Context, reason: Option<&str>) -> Result<Report, 
         let from =
             [RunState::Running, RunState::Paused, RunState::Interrupted, RunState::AwaitingCutover, RunState::Failed];
         store.set_state(tx, &run.id, &from, RunState::Abandoned, None).await?;
+        // A worker that only slept wakes up in a run that is over: nothing that it writes is taken any more.
+        store.revoke_chunks(tx, &run.id).await?;
         Ok(())
     })
     .await?;
@@ -82,14 +94,48 @@ async fn change(
 /// The store, or the refusal that there is none.
 pub(crate) async fn existing_store(context: &Context, session: &mut Session) -> Result<Store, Error> {
     let store = Store::new(context.database.dialect());
-    if store.exists(session).await? {
-        return Ok(store);
+    match readable(&store, session).await {
+        Ok(true) => return Ok(store),
+        Ok(false) => {}
+        Err(error) if error.code() == "privilege_missing" => {
+            let mut tx = session.begin(Mode::Read).await?;
+            let role = tx.server().await?.role;
+            tx.commit().await?;
+            return Err(Error::refused(
+                "privilege_missing",
+                format!("role {role:?} may not read the checkpoint store"),
+                format!(
+                    "as the store's owner: GRANT USAGE ON SCHEMA reencrypt TO {role:?}; GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO {role:?};"
+                ),
+            ));
+        }
+        Err(error) => return Err(error),
     }
     Err(Error::refused("no_run", "this database has seen no run", "`reencrypt plan` shows what one would do"))
 }
 
+/// Whether the store is there; its run is read for the sake of the privilege.
+async fn readable(store: &Store, session: &mut Session) -> Result<bool, Error> {
+    if !store.exists(session).await? {
+        return Ok(false);
+    }
+    let mut tx = session.begin(Mode::Read).await?;
+    store.last_run(&mut tx).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
 fn no_unfinished_run() -> Error {
     Error::refused("no_run", "no run is unfinished", "`reencrypt status` shows the last one")
+}
+
+/// The pause that stands in the run's row now.
+pub(crate) async fn asked_pause(store: &Store, session: &mut Session, run_id: &str) -> Result<Option<Pause>, Error> {
+    let mut tx = session.begin(Mode::Read).await?;
+    let run = store.run(&mut tx, run_id).await?;
+    let now_ms = store.now_ms(&mut tx).await?;
+    tx.commit().await?;
+    Ok(run.and_then(|run| run.pause).filter(|pause| pause.holds(now_ms)))
 }
 
 /// Looks at the run's row for all workers of this process, and shows that it is alive. Ends with its task.
@@ -101,13 +147,7 @@ pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Opti
                 Some(session) => session,
                 none => none.insert(rotation.context.database.session().await?),
             };
-            let mut tx = session.begin(Mode::Read).await?;
-            let run = rotation.store.run(&mut tx, &rotation.run_id).await?;
-            let now_ms = rotation.store.now_ms(&mut tx).await?;
-            tx.commit().await?;
-            let asked =
-                run.and_then(|run| run.pause).filter(|pause| pause.until_ms.is_none_or(|until_ms| until_ms > now_ms));
-            pause.send_replace(asked);
+            pause.send_replace(asked_pause(&rotation.store, session, &rotation.run_id).await?);
             if look.is_multiple_of(LOOKS_A_HEARTBEAT) {
                 let mut tx = session.begin(Mode::Write(Limits::default())).await?;
                 let (owner, waiting) = (&rotation.owner, rotation.waiting());

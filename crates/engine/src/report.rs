@@ -86,15 +86,17 @@ pub struct KeyReport {
     /// new
     pub new: Option<Fingerprint>,
 }
-/// One pass, summed over tables: rows seen, fields and hashes rewritten.
+/// One pass, summed over tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PassReport {
     /// 1 is the first, then sweeps
     pub pass: u32,
     /// fields seen
     pub seen: u64,
-    /// fields and hashes given a new value
+    /// fields given a new value: the sum of the columns' counts
     pub rotated: u64,
+    /// blind indexes given a new value
+    pub hashes_rewritten: u64,
 }
 /// One table.
 #[derive(Debug, Clone, Serialize)]

@@ -2,6 +2,7 @@
 use crate::{
     Context, Error,
     control::existing_store,
+    settle::Refused,
     summary::{Saw, accepted},
 };
 use reencrypt_checkpoint::{Acceptance, QuarantineLine, Store};
@@ -90,6 +91,16 @@ pub async fn accept(
             return Err(Error::refused("acceptance_count", message, "say it with its schema: --table schema.table"));
         }
     };
+    if class == Refused::Locked.class() {
+        return Err(Error::refused(
+            "acceptance_count",
+            format!(
+                "values of class {class} in {}.{column} stand under the old key until their lock is gone: they are no residue",
+                line.table
+            ),
+            "end the transaction that holds the lock, then `reencrypt sweep` takes them",
+        ));
+    }
     if line.count != count {
         let message =
             format!("{} values of class {class} are quarantined in {}.{column}, not {count}", line.count, line.table);

@@ -2,7 +2,7 @@
 use crate::{
     Context, Error, Event, OnUnreadable, RunOptions,
     batch::Batch,
-    control::watch_run,
+    control::{asked_pause, watch_run},
     failpoint::failpoint,
     owner::Owner,
     pace::Pace,
@@ -125,12 +125,15 @@ impl Rotation {
     /// ceiling does.
     pub(crate) fn judge(&self, pass: u32, table: &BoundTable, batch: &Batch) -> Result<(), Error> {
         let columns = table.plan.columns.len();
-        if self.options.on_unreadable == OnUnreadable::Stop && batch.quarantines(columns) {
+        let stops = self.options.on_unreadable == OnUnreadable::Stop;
+        if let Some((column, refusal)) = batch.first_quarantined(columns).filter(|_| stops) {
             return Err(Error::refused(
                 "unreadable_value",
                 format!(
-                    "{} has a value that would be quarantined, and --on-unreadable stop was given",
-                    table.plan.name
+                    "{}.{} has a value that would be quarantined ({}), and --on-unreadable stop was given",
+                    table.plan.name,
+                    table.plan.columns[column].column,
+                    refusal.as_str()
                 ),
                 "earlier batches stay; `reencrypt run --resume` without --on-unreadable stop quarantines it and goes on",
             ));
@@ -204,7 +207,9 @@ impl Started {
     /// Works until the run has ended or cannot go on here: how it ended, and the rows a second that this process settled of each table in the first pass that it took part in. Errors are returned
     /// after the run's state says so.
     pub(crate) async fn work(self) -> Result<(End, BTreeMap<String, f64>), Error> {
-        let (pause_sender, pause) = watch::channel(None);
+        // A pause that was asked for while nobody worked holds before the first batch.
+        let mut session = self.context.database.session().await?;
+        let (pause_sender, pause) = watch::channel(asked_pause(&self.store, &mut session, &self.run_id).await?);
         let rotation = Arc::new(Rotation {
             // A batch takes at most about a second of the budget, so that a stop, a pause and the lease are never far.
             batch_rows: self.batch_rows.min(self.options.rows_per_second_max.unwrap_or(u32::MAX)).max(1),
@@ -224,7 +229,6 @@ impl Started {
             context: self.context,
         });
         failpoint!("engine::run_started");
-        let mut session = rotation.context.database.session().await?;
         rotation.bury_dead(&mut session).await?;
         session.close().await;
         let watcher = tokio::spawn(watch_run(rotation.clone(), pause_sender));

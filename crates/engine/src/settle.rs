@@ -26,7 +26,8 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    fn class(self) -> &'static str {
+    /// The stable name.
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Refused::Write => "write_refused",
             Refused::Locked => "locked",

@@ -23,6 +23,8 @@ pub struct WorkerLine {
     pub silent_ms: i64,
     /// why it waits, if it does
     pub waiting: Option<String>,
+    /// milliseconds since it began to wait
+    pub waits_ms: Option<i64>,
 }
 
 /// `status`: the report of the last run and what stands around it.
@@ -62,29 +64,30 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
             Error::refused("no_run", "this database has seen no run", "`reencrypt plan` shows what one would do")
         })?;
         let events = store.events(&mut tx, &run.id, 10).await?;
-        let now_ms = store.now_ms(&mut tx).await?;
         let saw = Saw::read(&store, &mut tx, run).await?;
         tx.commit().await?;
         let running = saw.state() == State::Running;
-        looks.push((now_ms, saw));
+        looks.push(saw);
         if !running || looks.len() == 2 {
             break events;
         }
         tokio::time::sleep(RATE_SPAN).await;
     };
-    let (now_ms, saw) = looks.last().ok_or_else(|| Error::bug("a status without a look"))?;
+    let saw = looks.last().ok_or_else(|| Error::bug("a status without a look"))?;
     let done = rows_of_pass(saw);
     let expected = saw.plan.tables.iter().map(|table| table.rows_estimate).sum::<u64>().max(done);
     let walking = saw.passes.last().is_some_and(|pass| pass.finished_ms.is_none());
     let rate = match &looks[..] {
-        [(then_ms, then), _] if walking && then.run.pass == saw.run.pass && now_ms > then_ms => {
-            Some((done - rows_of_pass(then).min(done)) as f64 * 1_000.0 / (now_ms - then_ms) as f64)
+        [then, _] if walking && then.run.pass == saw.run.pass && saw.now_ms > then.now_ms => {
+            Some((done - rows_of_pass(then).min(done)) as f64 * 1_000.0 / (saw.now_ms - then.now_ms) as f64)
         }
         _ => None,
     };
     let report = saw.report("status")?;
     let state = report.state;
-    let waits_long = saw.run.paused_at_ms.is_some_and(|at_ms| now_ms - at_ms > LONG_WAIT_MS);
+    let paused_ms = saw.pause().and(saw.run.paused_at_ms).map(|at_ms| saw.now_ms - at_ms);
+    let waits_ms = saw.living().filter_map(|worker| worker.waits_ms).max();
+    let waits_long = paused_ms.max(waits_ms).is_some_and(|ms| ms > LONG_WAIT_MS);
     Ok(StatusReport {
         progress: if walking { done as f64 / expected.max(1) as f64 } else { 1.0 },
         rows_per_second: rate,
@@ -98,6 +101,7 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
                 pid: worker.pid,
                 silent_ms: worker.silent_ms,
                 waiting: worker.waiting.clone(),
+                waits_ms: worker.waits_ms,
             })
             .collect(),
         events: events

@@ -4,7 +4,7 @@ use crate::{
     counts::SlotCounts, owner::Owner,
 };
 use jiff::Timestamp;
-use reencrypt_checkpoint::{Acceptance, ChunkTotal, Pass, QuarantineLine, Run, RunState, Store, Worker};
+use reencrypt_checkpoint::{Acceptance, ChunkTotal, Pass, Pause, QuarantineLine, Run, RunState, Store, Worker};
 use reencrypt_db::Transaction;
 use reencrypt_planner::{Plan, TablePlan};
 
@@ -20,6 +20,7 @@ pub(crate) struct Saw {
     pub(crate) quarantine: Vec<QuarantineLine>,
     pub(crate) acceptances: Vec<Acceptance>,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) now_ms: i64,
 }
 
 impl Saw {
@@ -31,6 +32,7 @@ impl Saw {
             quarantine: store.quarantine_lines(tx, &run.id).await?,
             acceptances: store.acceptances(tx).await?,
             workers: store.workers(tx, &run.id).await?,
+            now_ms: store.now_ms(tx).await?,
             run,
         })
     }
@@ -57,10 +59,15 @@ impl Saw {
         self.living().next().is_some()
     }
 
+    /// The pause that was asked for and is not over.
+    pub(crate) fn pause(&self) -> Option<&Pause> {
+        self.run.pause.as_ref().filter(|pause| pause.holds(self.now_ms))
+    }
+
     /// The state as a person sees it.
     pub(crate) fn state(&self) -> State {
         match self.run.state {
-            RunState::Running if self.run.pause.is_some() => State::Paused,
+            RunState::Running if self.pause().is_some() => State::Paused,
             RunState::Running if self.is_alive() => State::Running,
             RunState::Running => State::Stalled,
             RunState::Paused => State::Paused,
@@ -114,7 +121,7 @@ impl Saw {
             estimate: None,
             old_key_needed: None,
             reason: self.reason(state, unaccepted),
-            next: next(state, unaccepted),
+            next: Some(self.next(state, unaccepted)),
             error: None,
         })
     }
@@ -123,13 +130,15 @@ impl Saw {
         self.passes
             .iter()
             .map(|pass| {
-                let (mut seen, mut rotated) = (0, 0);
+                let mut report = PassReport { pass: pass.pass, seen: 0, rotated: 0, hashes_rewritten: 0 };
                 for (no, table) in self.plan.tables.iter().enumerate() {
                     let (sum, _) = self.sums(no, |of| of == pass.pass)?;
-                    rotated += sum.0.iter().map(|counts| counts.rotated).sum::<u64>();
-                    seen += sum.0.iter().take(table.columns.len()).map(|counts| counts.seen).sum::<u64>();
+                    let (fields, hashes) = sum.0.split_at(table.columns.len());
+                    report.seen += fields.iter().map(|counts| counts.seen).sum::<u64>();
+                    report.rotated += fields.iter().map(|counts| counts.rotated).sum::<u64>();
+                    report.hashes_rewritten += hashes.iter().map(|counts| counts.rotated).sum::<u64>();
                 }
-                Ok(PassReport { pass: pass.pass, seen, rotated })
+                Ok(report)
             })
             .collect()
     }
@@ -185,14 +194,34 @@ impl Saw {
             State::Finished if unaccepted > 0 => {
                 Some(format!("{unaccepted} values could not be rotated; they stand as they were, quarantined"))
             }
-            State::Paused => self.run.pause.as_ref().and_then(|pause| pause.reason.clone()).or_else(|| {
-                (self.run.state == RunState::Paused).then(|| {
-                    "the canary's rows are rotated: look at them through the application, then go on, or `reencrypt abandon`".to_owned()
-                })
-            }),
+            State::Paused if self.run.state == RunState::Paused => Some(
+                "the canary's rows are rotated: look at them through the application, then go on, or `reencrypt abandon`"
+                    .to_owned(),
+            ),
             State::Failed => self.run.failure.clone(),
+            // Whatever became of the processes, the pause waits for the next one.
+            State::Paused | State::Stalled | State::Interrupted => self.pause().map(pause_reason),
             _ => None,
         }
+    }
+
+    /// The next command.
+    fn next(&self, state: State, unaccepted: u64) -> String {
+        let next = match state {
+            State::Planned => "reencrypt run",
+            State::Running => "reencrypt status --watch",
+            State::Paused if self.run.state == RunState::Paused => "reencrypt run --resume",
+            State::Paused if self.is_alive() => "reencrypt continue",
+            State::Paused | State::Stalled | State::Interrupted | State::Failed if self.pause().is_some() => {
+                "reencrypt continue && reencrypt run --resume"
+            }
+            State::Paused | State::Stalled | State::Interrupted | State::Failed => "reencrypt run --resume",
+            State::AwaitingCutover => "let every writer use the new key, then `reencrypt run --resume`",
+            State::Finished if unaccepted > 0 => "reencrypt quarantine list",
+            State::Finished => "reencrypt verify",
+            State::Abandoned => "reencrypt plan",
+        };
+        next.to_owned()
     }
 
     /// The columns in which a pass rotated something, with how much.
@@ -265,16 +294,8 @@ pub(crate) fn share_new(report: &Report) -> (u64, u64) {
     })
 }
 
-fn next(state: State, unaccepted: u64) -> Option<String> {
-    let next = match state {
-        State::Planned => "reencrypt run",
-        State::Running => "reencrypt status --watch",
-        State::Stalled | State::Interrupted | State::Failed => "reencrypt run --resume",
-        State::Paused => "reencrypt run --resume",
-        State::AwaitingCutover => "let every writer use the new key, then `reencrypt run --resume`",
-        State::Finished if unaccepted > 0 => "reencrypt quarantine list",
-        State::Finished => "reencrypt verify",
-        State::Abandoned => "reencrypt plan",
-    };
-    Some(next.to_owned())
+fn pause_reason(pause: &Pause) -> String {
+    let until = timestamp(pause.until_ms).map(|until| format!(" until {until:.0}")).unwrap_or_default();
+    let reason = pause.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("a pause{until} was asked for{reason}")
 }

@@ -2,21 +2,26 @@
 //!
 //! One snapshot, shared by all workers, read through the heap: no checkpoint, no key id and no index is trusted. Then every
 //! transaction that was open at the snapshot is waited for, and what they wrote is read too.
+mod statement;
+
 use crate::{
     BlindIndexReport, ColumnReport, Context, Error, Event, Report, TableReport, batch,
     pace::backoff,
-    prepare::{acceptances, place, refuse_findings},
+    prepare::{acceptances, refuse_findings},
     summary,
 };
-use reencrypt_checkpoint::Acceptance;
-use reencrypt_crypto::{Class, Classified, Expect};
+use reencrypt_checkpoint::Store;
+use reencrypt_crypto::{Class, Classified, Expect, Fingerprint};
 use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
 use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan};
+use statement::{Evidence, Statement};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
 
 /// How long transactions that were open at the snapshot are waited for.
 const WAIT_S: u64 = 60;
+/// How many sessions that are waited for are named.
+const SHOWN_PIDS: usize = 5;
 /// Values per column in the look for ciphertext that nobody listed.
 const DISCOVERY_SAMPLE: u32 = 300;
 
@@ -51,6 +56,7 @@ struct TableCounts {
 pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Report, Error> {
     let mut looker = context.database.session().await?;
     let acceptances = acceptances(&context, &mut looker).await;
+    let rotated_from = rotated_from(&context, &mut looker).await;
     let (configuration, mut findings) = scope(&context, &mut looker).await?;
 
     let mut holder = context.database.session().await?;
@@ -92,10 +98,19 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
 
     findings.extend(unlisted(&context, &mut looker, &configuration).await?);
     looker.close().await;
-    accept(&plan, &acceptances, &mut counts);
-    let evidence =
-        Evidence { counts: &counts, late, findings: &findings, snapshot_held, standby, outlasting: &outlasting };
-    let statement = state(&context, &options, &plan, evidence);
+    statement::accept(&plan, &acceptances, &mut counts);
+    let evidence = Evidence {
+        counts: &counts,
+        late,
+        findings: &findings,
+        snapshot_held,
+        standby,
+        outlasting: &outlasting,
+        doubt: statement::doubt(&plan, &acceptances, &counts),
+        refused_plaintext: statement::refused_plaintext(&plan, &acceptances, &counts),
+        rotated_from: &rotated_from,
+    };
+    let statement = statement::state(&context, &options, &plan, evidence);
     Ok(report(&context, plan, findings, counts, rows, statement, snapshot.taken_at_ms))
 }
 
@@ -279,7 +294,14 @@ async fn wait_for(
             break;
         }
         if tries == 0 {
-            let reason = format!("{} transactions that were open at the snapshot", in_flight.len());
+            let pids = in_flight.iter().filter(|open| !open.prepared).map(|open| open.pid.to_string());
+            let pids: Vec<_> = pids.take(SHOWN_PIDS).collect();
+            let prepared = in_flight.iter().filter(|open| open.prepared).count();
+            let sessions = if pids.is_empty() { String::new() } else { format!(", of process {}", pids.join(", ")) };
+            let reason = format!(
+                "{} transactions that were open at the snapshot, {prepared} of them prepared{sessions}",
+                in_flight.len()
+            );
             context.observer.event(&Event::Waiting { reason });
         }
         tokio::time::sleep(backoff(tries)).await;
@@ -329,114 +351,23 @@ async fn unlisted(
     Ok(findings)
 }
 
-/// Accepted residue is a part of the unreadable values.
-fn accept(plan: &Plan, acceptances: &[Acceptance], counts: &mut Counts) {
-    for (table, slots) in plan.tables.iter().zip(counts) {
-        for (column, counts) in table.columns.iter().zip(slots) {
-            let name = table.name.to_string();
-            let accepted = counts.refusals.iter();
-            counts.classes.accepted = accepted
-                .map(|(class, count)| summary::accepted(acceptances, &name, &column.column, class, *count))
-                .sum();
+/// The old fingerprint of each pair in the last run, where there was one and the role may read it. It can take a statement back, never make one.
+async fn rotated_from(context: &Context, session: &mut Session) -> BTreeMap<String, Fingerprint> {
+    let store = Store::new(context.database.dialect());
+    let read = async {
+        if !store.exists(session).await? {
+            return Ok(BTreeMap::new());
         }
-    }
-}
-
-/// What can be said.
-struct Statement {
-    old_key_needed: Option<bool>,
-    reason: String,
-    holds: bool,
-}
-
-/// What was seen.
-struct Evidence<'e> {
-    counts: &'e Counts,
-    /// rows that were written while the scan went on
-    late: ClassCounts,
-    findings: &'e [Finding],
-    snapshot_held: bool,
-    standby: bool,
-    outlasting: &'e [InFlight],
-}
-
-fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evidence<'_>) -> Statement {
-    let Evidence { counts, late, findings, snapshot_held, standby, outlasting } = evidence;
-    let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
-    let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
-    let finding = |code| findings.iter().find(|finding| finding.code == code);
-    let place = |finding: &Finding| format!("{}{}", place(finding), finding.message);
-    let old_keys_known = context.keys.values().all(|pair| pair.old.is_some());
-    let mismatched: u64 = plan
-        .tables
-        .iter()
-        .zip(counts)
-        .flat_map(|(table, slots)| slots[table.columns.len()..].iter())
-        .map(|counts| counts.classes.mismatched)
-        .sum();
-    let cannot_say = |reason: String| Statement { old_key_needed: None, reason, holds: false };
-    if old > 0 {
-        let reason = format!("{old} values or hashes stand under the old key");
-        return Statement { old_key_needed: Some(true), reason, holds: false };
-    }
-    if late.old > 0 {
-        let reason =
-            format!("{} values or hashes were written under the old key while the snapshot was read", late.old);
-        return Statement { old_key_needed: Some(true), reason, holds: false };
-    }
-    if let Some(finding) = finding("unlisted_ciphertext") {
-        return Statement { old_key_needed: Some(true), reason: place(finding), holds: false };
-    }
-    if options.sample_percent.is_some() {
-        return cannot_say("a sample never attests; `reencrypt verify` reads everything".to_owned());
-    }
-    if !snapshot_held {
-        return cannot_say("the snapshot was lost while it was read".to_owned());
-    }
-    if context.configuration.tables.is_empty() {
-        return cannot_say(
-            "the columns were found by looking at a sample; `reencrypt init --write reencrypt.toml` names them, and then all of it can be read"
-                .to_owned(),
-        );
-    }
-    if standby {
-        return cannot_say(
-            "this is a standby: what is still being written on the primary cannot be seen from here".to_owned(),
-        );
-    }
-    if !outlasting.is_empty() {
-        let prepared = outlasting.iter().filter(|transaction| transaction.prepared).count();
-        return cannot_say(format!(
-            "{} transactions that were open at the snapshot are still open ({prepared} of them prepared); what they write was not read",
-            outlasting.len()
-        ));
-    }
-    // Accepted or not: the store's word that they did not open under the old key is not trusted here.
-    let unopened = sum(|c| c.unreadable);
-    if unopened > 0 && !old_keys_known {
-        return cannot_say(format!("{unopened} values open under no key that was given, and the old key was not"));
-    }
-    if late.unreadable + late.mismatched > 0 && !old_keys_known {
-        return cannot_say(
-            "values were written meanwhile that the new key does not open, and the old key was not given".to_owned(),
-        );
-    }
-    if mismatched > 0 && !old_keys_known {
-        return cannot_say(format!(
-            "{mismatched} hashes do not fit their fields, and the old key was not given to try them"
-        ));
-    }
-    if let Some(finding) = finding("unopened_ciphertext").filter(|_| !old_keys_known) {
-        return cannot_say(place(finding));
-    }
-    let mut reason = "nothing that was read opens under the old key".to_owned();
-    if unreadable > 0 {
-        reason = format!("{reason}; {unreadable} values open under neither key");
-    }
-    if mismatched > 0 {
-        reason = format!("{reason}; {mismatched} hashes are neither key's value of their fields");
-    }
-    Statement { old_key_needed: Some(false), reason, holds: unreadable == 0 && mismatched == 0 }
+        let mut tx = session.begin(Mode::Read).await?;
+        let run = store.last_run(&mut tx).await?;
+        tx.commit().await?;
+        let keys = run.as_ref().map(summary::parse_plan).transpose()?.map(|plan| plan.keys).unwrap_or_default();
+        Ok::<_, Error>(keys.into_iter().filter_map(|(name, key)| Some((name, key.old?))).collect())
+    };
+    read.await.unwrap_or_else(|error| {
+        tracing::info!(code = error.code(), "the last run's keys could not be read from the store");
+        BTreeMap::new()
+    })
 }
 
 fn report(
@@ -487,8 +418,8 @@ fn report(
         exit_code: u8::from(!statement.holds),
         environment: context.configuration.environment.name.clone().unwrap_or_else(|| plan.environment.clone()),
         keys: summary::keys(&plan),
-        started_at: None,
-        finished_at: summary::timestamp(Some(taken_at_ms)),
+        started_at: summary::timestamp(Some(taken_at_ms)),
+        finished_at: Some(jiff::Timestamp::now()),
         last_old_value_seen_at: None,
         passes: Vec::new(),
         tables: tables.collect(),

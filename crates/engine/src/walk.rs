@@ -21,7 +21,7 @@ const UNLOCKED_TRIES: u32 = 3;
 const UNLOCKED_ROWS: usize = 200;
 /// Rows of one small transaction under row locks.
 const LOCKED_ROWS: usize = 50;
-/// How long a row that somebody keeps locked is waited for at the end of its chunk; sweeps come back to it. Well within the lease, which nothing
+/// How long rows that somebody keeps locked are waited for at the end of their chunk without any success; sweeps come back to them. Well within the lease, which nothing
 /// renews meanwhile.
 const LOCKED_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -131,30 +131,40 @@ impl<'w> ChunkWalk<'w> {
         expect: Expect,
     ) -> Result<bool, Error> {
         let rotation = self.rotation;
-        let begin = Instant::now();
+        let mut last_settled = Instant::now();
         let mut tries = 0;
+        // Rows under somebody's lock are found by halves, so that their neighbours do not wait with them.
+        let (mut held, mut size) = (HashSet::new(), LOCKED_ROWS);
         while !self.chunk.pending.is_empty() {
             failpoint!("engine::pending_read");
             if rotation.context.stop.is_requested() || rotation.pause.borrow().is_some() {
                 return Ok(true);
             }
             let locked = tries >= UNLOCKED_TRIES;
-            let result = if locked {
-                self.settle_locked(table, selection, expect).await
-            } else {
-                self.settle_unlocked(table, selection, expect).await
+            let free: Vec<_> = self.chunk.pending.iter().filter(|key| !held.contains(*key)).cloned().collect();
+            let keys = &free[..free.len().min(if locked { size } else { UNLOCKED_ROWS })];
+            let result = match locked {
+                true => self.settle_locked(table, selection, expect, keys).await,
+                false => self.settle_unlocked(table, selection, expect, keys).await,
             };
             match result {
-                Ok(true) => {}
+                Ok(true) => (last_settled, size) = (Instant::now(), (size * 2).min(LOCKED_ROWS)),
                 Ok(false) => return Ok(false),
                 Err(error) if error.verdict() == Verdict::Retry => {
-                    rotation
-                        .set_waiting(Some(format!("rows of {} that somebody keeps locked: {error}", table.plan.name)));
-                    rotation.sleep(backoff(tries)).await;
-                    if begin.elapsed() > LOCKED_PATIENCE && locked {
+                    let waits = format!("rows of {} that somebody keeps locked: {error}", table.plan.name);
+                    rotation.set_waiting(Some(waits));
+                    if locked && last_settled.elapsed() > LOCKED_PATIENCE {
                         let refused = self.refuse_pending(table, selection, expect).await?;
                         rotation.set_waiting(None);
                         return Ok(refused);
+                    }
+                    if locked && keys.len() == 1 {
+                        held.extend(keys.iter().cloned());
+                    }
+                    size = (keys.len() / 2).max(1);
+                    if !locked || held.len() == self.chunk.pending.len() {
+                        held.clear();
+                        rotation.sleep(backoff(tries)).await;
                     }
                 }
                 Err(error) => return Err(error),
@@ -170,15 +180,15 @@ impl<'w> ChunkWalk<'w> {
         table: &BoundTable,
         selection: &Selection,
         expect: Expect,
+        keys: &[RowKey],
     ) -> Result<bool, Error> {
         let rotation = self.rotation;
-        let keys: Vec<_> = self.chunk.pending.iter().take(UNLOCKED_ROWS).cloned().collect();
         let mut tx = self.reader.begin(Mode::Read).await?;
-        let rows = tx.read_keys(selection, &keys, false).await?;
+        let rows = tx.read_keys(selection, keys, false).await?;
         tx.commit().await?;
         let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
         let mut tx = self.writer.begin(Mode::Write(Limits::default())).await?;
-        let settlement = Settlement::again(&batch, &self.chunk, &keys, None);
+        let settlement = Settlement::again(&batch, &self.chunk, keys, None);
         let settled = settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await;
         conclude(rotation, tx, settled, table, &mut self.chunk, &mut self.counts).await
     }
@@ -189,14 +199,14 @@ impl<'w> ChunkWalk<'w> {
         table: &BoundTable,
         selection: &Selection,
         expect: Expect,
+        keys: &[RowKey],
     ) -> Result<bool, Error> {
         let rotation = self.rotation;
-        let keys: Vec<_> = self.chunk.pending.iter().take(LOCKED_ROWS).cloned().collect();
         let mut tx = self.writer.begin(Mode::Write(Limits::default())).await?;
         let settled = async {
-            let rows = tx.read_keys(selection, &keys, true).await?;
+            let rows = tx.read_keys(selection, keys, true).await?;
             let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
-            let settlement = Settlement::again(&batch, &self.chunk, &keys, Some(Refused::Write));
+            let settlement = Settlement::again(&batch, &self.chunk, keys, Some(Refused::Write));
             settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await
         };
         let settled = settled.await;

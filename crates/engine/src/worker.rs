@@ -5,6 +5,7 @@ use crate::{
     pace::backoff,
     pass,
     rotation::{LEASE_MS, Rotation},
+    summary,
     walk::{ChunkEnd, ChunkWalk},
 };
 use reencrypt_checkpoint::{Chunk, Claim, Run, RunState};
@@ -95,8 +96,10 @@ impl Worker {
     async fn wait_while_paused(&self) -> bool {
         let mut pause = self.rotation.pause.clone();
         let Some(asked) = pause.borrow_and_update().clone() else { return false };
-        let reason = asked.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        self.rotation.set_waiting(Some(format!("paused{reason}")));
+        let until = asked.until_ms.and_then(|ms| summary::timestamp(Some(ms)));
+        let until = until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
+        let reason = asked.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        self.rotation.set_waiting(Some(format!("paused{until}{reason}; `reencrypt continue` takes it back")));
         tokio::select! {
             _ = pause.wait_for(Option::is_none) => {}
             () = self.rotation.context.stop.requested() => {}

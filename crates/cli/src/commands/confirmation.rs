@@ -3,6 +3,7 @@ use crate::{
     failure::Failure,
     output::{count, finding_line},
     session::Session,
+    shell::Shell,
 };
 use reencrypt_engine::{Context, RunOptions};
 use reencrypt_planner::Plan;
@@ -56,7 +57,9 @@ pub(super) async fn confirm(
     }
     match verdict {
         Verdict::Go => Ok(false),
-        Verdict::Refuse { yes, plan_id, readers_ready } => Err(refusal(plan, yes, plan_id, readers_ready)),
+        Verdict::Refuse { yes, plan_id, readers_ready } => {
+            Err(refusal(plan, yes, plan_id, readers_ready, &session.shell))
+        }
         Verdict::Ask { readers, rotation } => {
             if readers && !ask(READERS, session).await? {
                 return Err(Failure::new(
@@ -97,7 +100,7 @@ fn judge(said: Said) -> Verdict {
     Verdict::Go
 }
 
-fn refusal(plan: &Plan, yes: bool, plan_id: bool, readers_ready: bool) -> Failure {
+fn refusal(plan: &Plan, yes: bool, plan_id: bool, readers_ready: bool, shell: &Shell) -> Failure {
     let mut missing = Vec::new();
     if yes {
         missing.push("--yes".to_owned());
@@ -117,7 +120,7 @@ fn refusal(plan: &Plan, yes: bool, plan_id: bool, readers_ready: bool) -> Failur
             if flags.len() == 1 { "is" } else { "are" },
             plan.environment
         ),
-        format!("look at the plan, then `reencrypt run {}`", missing.join(" ")),
+        format!("look at the plan with `reencrypt plan`, then `{}`", shell.again(&missing)),
     )
 }
 

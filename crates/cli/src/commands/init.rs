@@ -42,7 +42,7 @@ pub(crate) async fn run(globals: &Globals, typed: &InitArguments, session: &Sess
             format!(
                 "wrote {}\n\nnext: reencrypt --config {} plan",
                 path.display(),
-                super::quoted(&path.to_string_lossy())
+                crate::shell::quoted(&path.to_string_lossy())
             )
         }
         None => configuration.clone(),

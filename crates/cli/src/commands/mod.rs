@@ -24,25 +24,3 @@ async fn store_context(globals: &Globals, session: &Session) -> Result<Context, 
     let settings = Settings::load(globals, session)?;
     settings.context(KeyNeeds::Nothing, Arc::new(Silent), session).await
 }
-
-/// `word` as a shell takes it.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:=,%+@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_survive_a_shell() {
-        assert_eq!(quoted("public.Patient"), "public.Patient");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(quoted(""), "''");
-    }
-}

@@ -1,4 +1,5 @@
 //! `quarantine list` and `quarantine accept`
+use crate::shell::quoted;
 use crate::{
     arguments::{Globals, QuarantineAcceptArguments, QuarantineCommand},
     failure::Failure,
@@ -89,9 +90,9 @@ pub(crate) fn text(lines: &[ResidueLine]) -> String {
 pub(crate) fn accept_command(line: &ResidueLine) -> String {
     format!(
         "reencrypt quarantine accept --table {} --column {} --class {} --count {} --reason 'why they may stay'",
-        super::quoted(&line.table),
-        super::quoted(&line.column),
-        super::quoted(&line.class),
+        quoted(&line.table),
+        quoted(&line.column),
+        quoted(&line.class),
         line.count
     )
 }

@@ -111,7 +111,7 @@ fn may_sweep_again(report: &Report) -> bool {
 }
 
 fn sweep_line(report: &Report, every: Duration) -> String {
-    let found = report.passes.last().map_or(0, |pass| pass.rotated);
+    let found = report.passes.last().map_or(0, |pass| pass.rotated + pass.hashes_rewritten);
     format!("the last sweep rewrote {found}; the next follows in {}", crate::output::duration(every))
 }
 

@@ -42,7 +42,7 @@ async fn watch(context: &Context, session: &Session) -> Result<StatusReport, Fai
             let _ = output::write(clear);
             return Ok(status);
         }
-        let text = output::render(&status, session.form);
+        let text = output::render(&status, session);
         if output::write(&format!("{clear}{text}\n")).is_err() {
             return Ok(status);
         }

@@ -45,7 +45,7 @@ pub(crate) async fn run(typed: &DemoArguments, session: &Session) -> Result<Outc
     let mut text = format!("\nThe story went as told. What it left:\n\n{}", files.render());
     text.push_str(&format!(
         "\nnext: reencrypt --config {} status\n",
-        crate::commands::quoted(&folder.configuration().to_string_lossy())
+        crate::shell::quoted(&folder.configuration().to_string_lossy())
     ));
     let json = serde_json::json!({
         "command": "demo",

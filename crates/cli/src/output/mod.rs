@@ -7,12 +7,13 @@ pub(crate) use report::finding_line;
 pub(crate) use sheet::{Align, Sheet, bytes, count, duration};
 
 use crate::{
-    arguments::OutputForm,
+    arguments::{Arguments, OutputForm},
     failure::Failure,
     session::Session,
     signals::EXIT_INTERRUPTED,
     terminal::{escaped_lines, is_obeyed},
 };
+use clap::CommandFactory;
 use reencrypt_engine::{Problem, State};
 use std::{
     ffi::OsString,
@@ -66,16 +67,15 @@ pub(crate) fn deliver(command: &str, end: Result<Outcome, Failure>, session: &Se
     let (exit_code, written) = match end {
         Ok(outcome) => {
             if let Some(problem) = outcome.document.problem() {
-                session.terminal.error(&Failure {
-                    code: problem.code.clone(),
-                    message: problem.message.clone(),
-                    hint: problem.hint.clone(),
-                    exit_code: outcome.exit_code,
-                });
+                let Problem { code, message, hint } = problem.clone();
+                let hint = hint.map(|hint| session.shell.complete(&hint, OutputForm::Text));
+                session.terminal.error(&Failure { code, message, hint, exit_code: outcome.exit_code });
             }
-            (outcome.exit_code, write(&render(outcome.document.as_ref(), session.form)))
+            (outcome.exit_code, write(&render(outcome.document.as_ref(), session)))
         }
         Err(failure) => {
+            let hint = failure.hint.map(|hint| session.shell.complete(&hint, OutputForm::Text));
+            let failure = Failure { hint, ..failure };
             session.terminal.error(&failure);
             let written = match session.form {
                 OutputForm::Text => Ok(()),
@@ -108,17 +108,29 @@ pub(crate) fn usage(problem: &clap::Error, typed: &[OsString]) -> ExitCode {
     if asks_for_json(typed) {
         let failure =
             Failure::new("usage", first_line(&problem.to_string()), "`reencrypt --help` lists commands and options");
-        let _ = write(&safe_json(&as_json(&Refusal::new("", &failure))));
+        let _ = write(&safe_json(&as_json(&Refusal::new(&typed_command(typed), &failure))));
     }
     ExitCode::from(2)
 }
 
+/// The command among the words of a line that was not understood.
+fn typed_command(typed: &[OsString]) -> String {
+    let known = Arguments::command();
+    let words = typed.iter().skip(1).filter_map(|word| word.to_str());
+    words
+        .filter_map(|word| known.find_subcommand(word))
+        .map(|command| command.get_name().to_owned())
+        .next()
+        .unwrap_or_default()
+}
+
 /// A document in the form that was asked for, ending in a line end.
-pub(crate) fn render(document: &dyn Document, form: OutputForm) -> String {
-    match form {
-        OutputForm::Json => safe_json(&document.json()),
+pub(crate) fn render(document: &dyn Document, session: &Session) -> String {
+    let complete = |text: &str| session.shell.complete(text, session.form);
+    match session.form {
+        OutputForm::Json => safe_json(&complete(&document.json())),
         OutputForm::Text => {
-            let mut text = escaped_lines(&document.text());
+            let mut text = escaped_lines(&complete(&document.text()));
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }
@@ -212,6 +224,13 @@ mod tests {
         );
         let interrupted = told("plan", Failure::interrupted());
         assert_eq!(interrupted, serde_json::json!({ "command": "plan", "exit_code": 130, "state": "interrupted" }));
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_has_its_command() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(typed_command(&words("reencrypt --output json run --wrong")), "run");
+        assert_eq!(typed_command(&words("reencrypt --output json runn")), "");
     }
 
     #[test]

@@ -222,7 +222,11 @@ fn passes(text: &mut String, report: &Report) {
     text.push('\n');
     for pass in &report.passes {
         let name = if pass.pass == 1 { "first pass".to_owned() } else { format!("sweep {}", pass.pass - 1) };
-        let _ = writeln!(text, "{name}: {} fields seen, {} rewritten", count(pass.seen), count(pass.rotated));
+        let _ = write!(text, "{name}: {} fields seen, {} rewritten", count(pass.seen), count(pass.rotated));
+        let _ = match pass.hashes_rewritten {
+            0 => writeln!(text),
+            hashes => writeln!(text, ", {} hashes rewritten", count(hashes)),
+        };
     }
 }
 

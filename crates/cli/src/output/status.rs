@@ -23,7 +23,10 @@ impl Document for StatusReport {
             let silent = Duration::from_millis(worker.silent_ms.max(0).unsigned_abs());
             let _ = write!(text, "  worker       {} on {}, heard of {} ago", worker.pid, worker.host, duration(silent));
             let _ = match &worker.waiting {
-                Some(reason) => writeln!(text, ", waiting: {reason}"),
+                Some(reason) => {
+                    let waits = Duration::from_millis(worker.waits_ms.unwrap_or(0).max(0).unsigned_abs());
+                    writeln!(text, ", waiting for {}: {reason}", duration(waits))
+                }
                 None => writeln!(text),
             };
         }

@@ -46,11 +46,11 @@ impl Connection {
     /// Opens the file, which must exist, and changes nothing in it; the identity's `system` is empty.
     pub(crate) async fn open(path: &Path, connect_timeout: Duration) -> Result<(Self, Identity)> {
         let identity = identity(path);
-        let unreachable = |error: sqlx::Error| Error::Unreachable {
-            address: shown(&identity.address),
+        let unopened = |error: sqlx::Error| Error::File {
+            path: shown(&identity.address),
             reason: opening(path, &error).to_string(),
         };
-        let driver = options(path, connect_timeout).connect().await.map_err(unreachable)?;
+        let driver = options(path, connect_timeout).connect().await.map_err(unopened)?;
         let mut connection = Self {
             driver,
             read_only: false,
@@ -60,7 +60,7 @@ impl Connection {
             query_only: false,
             in_call: false,
         };
-        connection.look().await.map_err(unreachable)?;
+        connection.look().await.map_err(unopened)?;
         Ok((connection, identity))
     }
 

@@ -1,0 +1,183 @@
+//! From what was seen to what can be said.
+use super::{Counts, VerifyOptions};
+use crate::{Context, prepare::place, summary};
+use reencrypt_checkpoint::Acceptance;
+use reencrypt_crypto::{Fingerprint, PlaintextPolicy, Refusal};
+use reencrypt_db::InFlight;
+use reencrypt_planner::{Ceiling, ClassCounts, Finding, GateCounts, Plan};
+use std::collections::BTreeMap;
+
+/// What can be said.
+pub(super) struct Statement {
+    pub(super) old_key_needed: Option<bool>,
+    pub(super) reason: String,
+    pub(super) holds: bool,
+}
+
+/// What was seen.
+pub(super) struct Evidence<'e> {
+    pub(super) counts: &'e Counts,
+    /// rows that were written while the scan went on
+    pub(super) late: ClassCounts,
+    pub(super) findings: &'e [Finding],
+    pub(super) snapshot_held: bool,
+    pub(super) standby: bool,
+    pub(super) outlasting: &'e [InFlight],
+    /// values that stand unencrypted where no plaintext is allowed, and that nobody accepted
+    pub(super) refused_plaintext: u64,
+    /// why the keys that were given may be the wrong ones
+    pub(super) doubt: Option<String>,
+    /// the old key of each pair in the last run
+    pub(super) rotated_from: &'e BTreeMap<String, Fingerprint>,
+}
+
+pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evidence<'_>) -> Statement {
+    let Evidence { counts, late, findings, snapshot_held, standby, outlasting, refused_plaintext, doubt, rotated_from } =
+        evidence;
+    let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
+    let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
+    let finding = |code| findings.iter().find(|finding| finding.code == code);
+    let place = |finding: &Finding| format!("{}{}", place(finding), finding.message);
+    let old_keys_known = context.keys.values().all(|pair| pair.old.is_some());
+    let mismatched: u64 = plan
+        .tables
+        .iter()
+        .zip(counts)
+        .flat_map(|(table, slots)| slots[table.columns.len()..].iter())
+        .map(|counts| counts.classes.mismatched)
+        .sum();
+    let cannot_say = |reason: String| Statement { old_key_needed: None, reason, holds: false };
+    if old > 0 {
+        let reason = format!("{old} values or hashes stand under the old key");
+        return Statement { old_key_needed: Some(true), reason, holds: false };
+    }
+    if late.old > 0 {
+        let reason =
+            format!("{} values or hashes were written under the old key while the snapshot was read", late.old);
+        return Statement { old_key_needed: Some(true), reason, holds: false };
+    }
+    if let Some(finding) = finding("unlisted_ciphertext") {
+        return Statement { old_key_needed: Some(true), reason: place(finding), holds: false };
+    }
+    if options.sample_percent.is_some() {
+        return cannot_say("a sample never attests; `reencrypt verify` reads everything".to_owned());
+    }
+    if !snapshot_held {
+        return cannot_say("the snapshot was lost while it was read".to_owned());
+    }
+    if context.configuration.tables.is_empty() {
+        return cannot_say(
+            "the columns were found by looking at a sample; `reencrypt init --write reencrypt.toml` names them, and then all of it can be read"
+                .to_owned(),
+        );
+    }
+    if standby {
+        return cannot_say(
+            "this is a standby: what is still being written on the primary cannot be seen from here".to_owned(),
+        );
+    }
+    if !outlasting.is_empty() {
+        let prepared = outlasting.iter().filter(|transaction| transaction.prepared).count();
+        return cannot_say(format!(
+            "{} transactions that were open at the snapshot are still open ({prepared} of them prepared); what they write was not read",
+            outlasting.len()
+        ));
+    }
+    // Accepted or not: the store's word that they did not open under the old key is not trusted here.
+    let unopened = sum(|c| c.unreadable);
+    if unopened > 0 && !old_keys_known {
+        return cannot_say(format!("{unopened} values open under no key that was given, and the old key was not"));
+    }
+    if late.unreadable + late.mismatched > 0 && !old_keys_known {
+        return cannot_say(
+            "values were written meanwhile that the new key does not open, and the old key was not given".to_owned(),
+        );
+    }
+    if mismatched > 0 && !old_keys_known {
+        return cannot_say(format!(
+            "{mismatched} hashes do not fit their fields, and the old key was not given to try them"
+        ));
+    }
+    if let Some(finding) = finding("unopened_ciphertext").filter(|_| !old_keys_known) {
+        return cannot_say(place(finding));
+    }
+    if let Some(doubt) = doubt {
+        return cannot_say(doubt);
+    }
+    let other = plan.keys.iter().find_map(|(name, key)| {
+        let (given, rotated) = (key.old?, *rotated_from.get(name)?);
+        (given != rotated)
+            .then(|| format!("the old key of pair {name} is {given}, and the last run rotated from {rotated}"))
+    });
+    if let Some(other) = other.as_ref().filter(|_| unopened + mismatched + late.unreadable + late.mismatched > 0) {
+        return cannot_say(format!("{other}: what opens under neither key may stand under that one"));
+    }
+    let mut reason = "nothing that was read opens under the old key".to_owned();
+    if let Some(other) = other {
+        reason = format!("{reason} ({other})");
+    }
+    if unreadable > 0 {
+        reason = format!("{reason}; {unreadable} values open under neither key");
+    }
+    if mismatched > 0 {
+        reason = format!("{reason}; {mismatched} hashes are neither key's value of their fields");
+    }
+    if refused_plaintext > 0 {
+        reason =
+            format!("{reason}; {refused_plaintext} values stand unencrypted in columns that may hold no plaintext");
+    }
+    let holds = unreadable + mismatched + refused_plaintext == 0;
+    Statement { old_key_needed: Some(false), reason, holds }
+}
+
+/// Accepted residue is a part of the unreadable values.
+pub(super) fn accept(plan: &Plan, acceptances: &[Acceptance], counts: &mut Counts) {
+    for (table, slots) in plan.tables.iter().zip(counts) {
+        for (column, counts) in table.columns.iter().zip(slots) {
+            let name = table.name.to_string();
+            let accepted = counts.refusals.iter();
+            counts.classes.accepted = accepted
+                .map(|(class, count)| summary::accepted(acceptances, &name, &column.column, class, *count))
+                .sum();
+        }
+    }
+}
+
+/// The first column of which too much opens under neither key for both to be the right ones: the wrong-key gate, on everything.
+pub(super) fn doubt(plan: &Plan, acceptances: &[Acceptance], counts: &Counts) -> Option<String> {
+    plan.tables.iter().zip(counts).find_map(|(table, slots)| {
+        table.columns.iter().zip(slots).find_map(|(column, counts)| {
+            let class = Refusal::Unreadable.as_str();
+            let all = counts.refusals.get(class).copied().unwrap_or_default();
+            let accepted = summary::accepted(acceptances, &table.name.to_string(), &column.column, class, all);
+            let gate = GateCounts {
+                opens_new: counts.classes.new,
+                opens_old: counts.classes.old,
+                fails: all.saturating_sub(accepted),
+            };
+            gate.refused(Ceiling::default()).then(|| {
+                format!(
+                    "{} values of {}.{} open under neither key and {} open: are these the right keys?",
+                    gate.fails,
+                    table.name,
+                    column.column,
+                    gate.opens_new + gate.opens_old
+                )
+            })
+        })
+    })
+}
+
+/// Plaintext in columns that may hold none, which a run quarantines, but for what was accepted.
+pub(super) fn refused_plaintext(plan: &Plan, acceptances: &[Acceptance], counts: &Counts) -> u64 {
+    let columns = plan.tables.iter().zip(counts).flat_map(|(table, slots)| {
+        table.columns.iter().zip(slots).map(move |(column, counts)| (table, column, counts.classes.plaintext))
+    });
+    let refused = columns.filter(|(_, column, _)| column.plaintext == PlaintextPolicy::Refuse);
+    let class = Refusal::Plaintext.as_str();
+    refused
+        .map(|(table, column, found)| {
+            found - summary::accepted(acceptances, &table.name.to_string(), &column.column, class, found)
+        })
+        .sum()
+}
