@@ -55,7 +55,7 @@ pub async fn plan(context: &Context, tables: &[String], options: SurveyOptions) 
     let acceptances = acceptances(context, &mut session).await;
     let (configuration, found) = configuration(context, &mut session, options.sample).await?;
     let mut plan = draft(context, &mut session, &configuration, tables, false).await?;
-    plan.findings.extend(found);
+    add(&mut plan, found);
     survey(context, &mut session, &mut plan, &configuration, options, &acceptances).await?;
     session.close().await;
     let report = report_of_plan(&plan);
@@ -96,7 +96,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     };
     let tables = narrowed(&options, run.as_ref())?;
     let mut plan = draft(&context, &mut session, &configuration, &tables, true).await?;
-    plan.findings.extend(found);
+    add(&mut plan, found);
     let acceptances = acceptances(&context, &mut session).await;
     if let Some(run) = &run {
         let bound = summary::parse_plan(run)?;
@@ -320,7 +320,8 @@ async fn configuration(
     }
     let Discovery { tables, findings } =
         reencrypt_planner::discover(session, &context.keys, &context.pool, sample).await?;
-    if tables.is_empty() {
+    // What this role could not look at says more than that nothing was found in the rest.
+    if tables.is_empty() && !findings.iter().any(fails) {
         return Err(Error::refused(
             "nothing_found",
             "no column of this database holds values that open under the given keys",
@@ -328,6 +329,14 @@ async fn configuration(
         ));
     }
     Ok((Configuration { tables, ..context.configuration.clone() }, findings))
+}
+
+/// Adds what discovery found. Where it could not look, the reason stands for the plan's own word that there is nothing.
+fn add(plan: &mut Plan, found: Vec<Finding>) {
+    if plan.tables.is_empty() && found.iter().any(fails) {
+        plan.findings.retain(|finding| finding.code != "nothing_found");
+    }
+    plan.findings.extend(found);
 }
 
 async fn draft(
@@ -413,7 +422,27 @@ fn same_plan(bound: &Plan, now: &Plan) -> Result<(), Error> {
     } else {
         "plan_changed"
     };
-    Err(Error::refused(code, format!("the run was begun with another plan: {difference}"), resume))
+    let message = format!("the run was begun with another plan: {difference}");
+    if schema_changed(bound, now) {
+        return Err(Error::refused(
+            code,
+            message,
+            "what was rotated stays rotated, and both keys stay needed. Take the change back and go on with `reencrypt run --resume`; or \
+             keep it: end this run with `reencrypt abandon`, look at `reencrypt plan`, and start a new run, which rotates what is left",
+        ));
+    }
+    Err(Error::refused(code, message, resume))
+}
+
+/// Whether the plans would be the same but for what the database's tables are.
+fn schema_changed(bound: &Plan, now: &Plan) -> bool {
+    let mut as_before = now.clone();
+    for table in &mut as_before.tables {
+        if let Some(before) = bound.tables.iter().find(|before| before.name == table.name) {
+            table.schema_hash.clone_from(&before.schema_hash);
+        }
+    }
+    bound.first_difference(&as_before).is_none()
 }
 
 fn fails(finding: &Finding) -> bool {
