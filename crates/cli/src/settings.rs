@@ -127,14 +127,20 @@ impl Settings {
     }
 
     /// Whether a place holds nothing at all, as opposed to something wrong.
-    fn is_absent(&self, source: &Source) -> bool {
+    pub(crate) fn is_absent(&self, source: &Source) -> bool {
         match source {
             Source::Env(name) => self.environment.get(name).is_none_or(str::is_empty),
             Source::File(path) => matches!(path.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound),
         }
     }
 
-    fn connect_options(&self) -> Result<ConnectOptions, Failure> {
+    /// The variables, with those of the dotenv file.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Everything that a connection needs; reads the database URL.
+    pub(crate) fn connect_options(&self) -> Result<ConnectOptions, Failure> {
         let settings = &self.configuration.database;
         let url = DatabaseUrl::parse(&self.database_url()?)?;
         let tls = settings.tls.as_deref().map(tls_mode).transpose()?;
@@ -143,25 +149,29 @@ impl Settings {
     }
 
     fn database_url(&self) -> Result<zeroize::Zeroizing<String>, Failure> {
-        let reference = match &self.configuration.database.url {
+        Ok(keys::load_text("database.url", &self.database_reference()?, &self.environment)?)
+    }
+
+    /// Where the database URL stands.
+    pub(crate) fn database_reference(&self) -> Result<keys::Reference, Failure> {
+        match &self.configuration.database.url {
             Some(written) => {
                 let mut reference = self.resolve(written)?;
                 if written.decode.is_none() {
                     reference.decode = Decode::Raw;
                 }
-                reference
+                Ok(reference)
             }
             None => {
                 let set = URL_VARIABLES.iter().find(|name| self.environment.get(name).is_some());
                 let Some(name) = set else { return Err(no_url()) };
-                keys::Reference { source: Source::Env((*name).to_owned()), decode: Decode::Raw, take: None }
+                Ok(keys::Reference { source: Source::Env((*name).to_owned()), decode: Decode::Raw, take: None })
             }
-        };
-        Ok(keys::load_text("database.url", &reference, &self.environment)?)
+        }
     }
 
     /// The place, with relative paths taken from the configuration's folder.
-    fn resolve(&self, written: &Reference) -> Result<keys::Reference, Failure> {
+    pub(crate) fn resolve(&self, written: &Reference) -> Result<keys::Reference, Failure> {
         let mut reference = keys::Reference::parse(&written.from, written.decode.as_deref(), written.take)?;
         if let Source::File(path) = &mut reference.source {
             *path = self.base.join(&*path);

@@ -12,8 +12,10 @@ mod error;
 mod file;
 mod material;
 mod reference;
+mod weakness;
 
 pub use environment::Environment;
 pub use error::{FileRefusal, KeyError};
 pub use material::{load_key, load_text};
 pub use reference::{Decode, Reference, Source};
+pub use weakness::{Weakness, text_weakness, weakness};

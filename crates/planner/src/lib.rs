@@ -26,8 +26,8 @@ mod survey;
 pub use bind::{BoundTable, Keyring, bind, check_schema};
 pub use chunking::chunk_rows;
 pub use configuration::{
-    BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, EnvironmentSettings, KeySettings, Kind,
-    Reference, TableSettings, TriggerPolicy,
+    BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, DoctorSettings, EnvironmentSettings,
+    KeySettings, Kind, Reference, SecretForm, SecretSettings, TableSettings, TriggerPolicy,
 };
 pub use discovery::{Discovery, discover};
 pub use draft::draft;
@@ -36,5 +36,6 @@ pub use finding::{Finding, Severity};
 pub use gate::{Ceiling, GateCounts};
 pub use nearest::nearest;
 pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};
+pub use preflight::keys as key_findings;
 pub use schema::schema_hash;
 pub use survey::{ClassCounts, SurveyOptions, survey, unlisted};

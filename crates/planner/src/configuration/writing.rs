@@ -1,6 +1,6 @@
 //! A [`Configuration`] as TOML text with comments for a person.
 use super::{
-    BlindIndexSettings, ColumnSettings, Configuration, KeySettings, Reference, TableSettings, TriggerPolicy,
+    BlindIndexSettings, ColumnSettings, Configuration, KeySettings, Reference, TableSettings, TriggerPolicy, doctor,
     table::KINDS,
 };
 use reencrypt_crypto::{BlindIndexPolicy, LayoutSpec, NormalizeStep, PlaintextPolicy};
@@ -17,6 +17,7 @@ pub(super) fn write(configuration: &Configuration) -> String {
     for (name, pair) in &configuration.keys {
         write_pair(&mut out, name, pair);
     }
+    doctor::write(&mut out, &configuration.doctor.secrets);
     for (name, spec) in &configuration.layouts {
         write_layout(&mut out, name, spec);
     }
