@@ -75,7 +75,7 @@ pub(crate) enum LogForm {
 pub(crate) enum Command {
     /// Find encrypted columns and print (or write) a configuration
     Init(InitArguments),
-    /// Check configuration, secrets, keys, database and privileges before anything is at stake
+    /// Check secrets, keys, database and privileges, one line a check
     Doctor(DoctorArguments),
     /// Dry run: what a run would touch, what stands there, what it will take
     Plan(PlanArguments),

@@ -23,6 +23,7 @@ macro_rules! on_both_engines {
 
 mod canary;
 mod commit_lost;
+mod doctor;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod kill;

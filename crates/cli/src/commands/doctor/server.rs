@@ -3,7 +3,7 @@ use super::{Check, findings, room};
 use crate::{arguments::Purpose, failure::Failure, settings::Settings};
 use reencrypt_crypto::Pool;
 use reencrypt_db::{ConnectOptions, Database, Dialect, Mode, Server, Session, TlsMode};
-use reencrypt_planner::{Configuration, Keyring, Plan, discover, draft};
+use reencrypt_planner::{Configuration, Discovery, Keyring, Plan, discover, draft};
 use std::sync::Arc;
 
 /// Values of each column that are tried where no table is configured.
@@ -50,26 +50,27 @@ async fn look(
     purpose: Purpose,
 ) -> Result<(Server, Plan), Failure> {
     let mut session = database.session().await?;
-    let configuration = configured(settings, &mut session, keys).await?;
+    let Discovery { tables, findings } = found(settings, &mut session, keys).await?;
+    let configuration = Configuration { tables, ..settings.configuration.clone() };
     let mut tx = session.begin(Mode::Read).await?;
     let server = tx.server().await?;
     let for_run = purpose == Purpose::Run;
-    let plan = draft(&mut tx, database.identity(), &configuration, keys, &[], for_run).await?;
+    let mut plan = draft(&mut tx, database.identity(), &configuration, keys, &[], for_run).await?;
     tx.rollback().await?;
     session.close().await;
+    plan.findings.extend(findings);
     Ok((server, plan))
 }
 
-/// The configuration, with the tables that the keys find where it names none.
-async fn configured(settings: &Settings, session: &mut Session, keys: &Keyring) -> Result<Configuration, Failure> {
-    let configuration = settings.configuration.clone();
+/// The configured tables, or those that the keys find where none is configured, with what discovery has to say.
+async fn found(settings: &Settings, session: &mut Session, keys: &Keyring) -> Result<Discovery, Failure> {
+    let tables = settings.configuration.tables.clone();
     let any_key = keys.values().any(|pair| pair.old.is_some() || pair.new.is_some());
-    if !configuration.tables.is_empty() || !any_key {
-        return Ok(configuration);
+    if !tables.is_empty() || !any_key {
+        return Ok(Discovery { tables, findings: Vec::new() });
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let found = discover(session, keys, &Arc::new(Pool::new(threads)), DISCOVERY_SAMPLE).await?;
-    Ok(Configuration { tables: found.tables, ..configuration })
+    Ok(discover(session, keys, &Arc::new(Pool::new(threads)), DISCOVERY_SAMPLE).await?)
 }
 
 /// How the way to the server is protected.
