@@ -38,4 +38,4 @@ pub use nearest::nearest;
 pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};
 pub use preflight::keys as key_findings;
 pub use schema::schema_hash;
-pub use survey::{ClassCounts, SurveyOptions, survey, unlisted};
+pub use survey::{ClassCounts, ColumnExposure, Exposure, KindExposure, SurveyOptions, survey, unlisted};

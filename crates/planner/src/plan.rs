@@ -1,7 +1,9 @@
 //! The plan: built read-only, printable, fingerprinted, then executed.
 mod approval;
 
-use crate::{BlindIndexSettings, ClassCounts, ColumnSettings, Error, Finding, Kind, TableSettings, TriggerPolicy};
+use crate::{
+    BlindIndexSettings, ClassCounts, ColumnSettings, Error, Exposure, Finding, Kind, TableSettings, TriggerPolicy,
+};
 use reencrypt_crypto::{BlindIndexSpec, Fingerprint, Format, LayoutSpec, PlaintextPolicy};
 use reencrypt_db::{Identity, TableName};
 use std::collections::BTreeMap;
@@ -32,6 +34,9 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// over all tables
     pub estimate: Estimate,
+    /// what stands under the old key, where it is at hand; not part of the id
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposure: Vec<Exposure>,
 }
 /// Fingerprints of a pair.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -24,6 +24,7 @@ macro_rules! on_both_engines {
 mod canary;
 mod commit_lost;
 mod doctor;
+mod exposure;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod kill;

@@ -56,6 +56,7 @@ pub(crate) fn a_plan() -> Plan {
         layouts: BTreeMap::new(),
         findings: Vec::new(),
         estimate: Estimate::default(),
+        exposure: Vec::new(),
     };
     plan.seal()
 }
