@@ -131,7 +131,7 @@ async fn an_application_has_a_list_of_its_own() {
     expect_failure(
         &right().set("SESSION", &KEYS.old_hex()).run(&["doctor"]).await,
         "secret.reuse",
-        &["SESSION", "PHI"],
+        &["SESSION", "key.default.old"],
     );
     expect_failure(&right().set("REPLICA", "replica").run(&["doctor"]).await, "secret.REPLICA", &["postgres://"]);
 }
