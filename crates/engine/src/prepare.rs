@@ -56,6 +56,8 @@ pub async fn plan(context: &Context, tables: &[String], options: SurveyOptions) 
     let (configuration, found) = configuration(context, &mut session, options.sample).await?;
     let mut plan = draft(context, &mut session, &configuration, tables, false).await?;
     add(&mut plan, found);
+    // Discovery has just looked at every column.
+    let options = SurveyOptions { discover: options.discover && !context.configuration.tables.is_empty(), ..options };
     survey(context, &mut session, &mut plan, &configuration, options, &acceptances).await?;
     session.close().await;
     let report = report_of_plan(&plan);
@@ -108,7 +110,12 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
         if let Some(error) = hidden {
             return Err(error);
         }
-        let survey_options = SurveyOptions { sample: RUN_SAMPLE, ceiling: options.ceiling, ..SurveyOptions::default() };
+        let survey_options = SurveyOptions {
+            sample: RUN_SAMPLE,
+            ceiling: options.ceiling,
+            discover: !context.configuration.tables.is_empty(),
+            ..SurveyOptions::default()
+        };
         survey(&context, &mut session, &mut plan, &configuration, survey_options, &acceptances).await?;
         refuse_findings(&plan, fails)?;
     }
