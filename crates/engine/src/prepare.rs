@@ -103,10 +103,10 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     if let Some(run) = &run {
         let bound = summary::parse_plan(run)?;
         same_plan(&bound, &plan)?;
-        refuse_findings(&plan, fails)?;
+        refuse_findings(&plan.findings, fails)?;
         plan = bound;
     } else {
-        refuse_findings(&plan, fails)?;
+        refuse_findings(&plan.findings, fails)?;
         if let Some(error) = hidden {
             return Err(error);
         }
@@ -117,7 +117,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
             ..SurveyOptions::default()
         };
         survey(&context, &mut session, &mut plan, &configuration, survey_options, &acceptances).await?;
-        refuse_findings(&plan, fails)?;
+        refuse_findings(&plan.findings, fails)?;
     }
     approved(&options, &plan)?;
     let server = server(&mut session).await?;
@@ -452,16 +452,16 @@ fn schema_changed(bound: &Plan, now: &Plan) -> bool {
     bound.first_difference(&as_before).is_none()
 }
 
-fn fails(finding: &Finding) -> bool {
+pub(crate) fn fails(finding: &Finding) -> bool {
     finding.severity == Severity::Fail
 }
 
 /// What plan states as a finding, run refuses.
-pub(crate) fn refuse_findings(plan: &Plan, prevents: fn(&Finding) -> bool) -> Result<(), Error> {
+pub(crate) fn refuse_findings(findings: &[Finding], prevents: fn(&Finding) -> bool) -> Result<(), Error> {
     // What is wrong with a table says more than what is wrong around it.
-    let first = plan.findings.iter().filter(|finding| prevents(finding)).min_by_key(|finding| finding.table.is_none());
+    let first = findings.iter().filter(|finding| prevents(finding)).min_by_key(|finding| finding.table.is_none());
     let Some(first) = first else { return Ok(()) };
-    let others = plan.findings.iter().filter(|finding| prevents(finding)).count() - 1;
+    let others = findings.iter().filter(|finding| prevents(finding)).count() - 1;
     let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
     Err(Error::refused(
         &first.code,
