@@ -189,6 +189,8 @@ def show(document):
         print(f"\n{int(rows):,} rows\n\n" + report.table(scaled))
     if met := bars(document):
         print("\n" + met)
+    if warning := report.disturbance(document):
+        print("\n" + warning)
 
 
 def rounded(value):

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 
-from server import session, sizes, updates
+from server import TICKS, session, sizes, updates
 
 
 def measure(server, database, work, *, writes):
@@ -16,11 +16,16 @@ def measure(server, database, work, *, writes):
     with session(server, database) as connection:
         table_before, indexes_before = sizes(connection)
     lsn_before, cpu_before, own_before = server.lsn(), server.cpu_seconds(), own_cpu_seconds()
+    busy_before, began = busy_seconds(), time.monotonic()
     result = work()
+    busy_after, ended = busy_seconds(), time.monotonic()
     cpu_after, own_after, lsn_after = server.cpu_seconds(), own_cpu_seconds(), server.lsn()
     rows = result["rows"]
     result.setdefault("client_cpu_s", own_after - own_before)
+    strangers = busy_after - busy_before - (cpu_after - cpu_before) - result["client_cpu_s"]
     result |= {
+        # What neither side took: another process on the machine, or the host of a virtual one.
+        "others_share": max(0.0, strangers / (os.cpu_count() * (ended - began))),
         "rows_per_second": result.pop("rows_per_second", None) or rows / result["seconds"],
         "rows_per_second_whole": rows / result["seconds"],
         "client_cpu_us_per_row": 1e6 * result.pop("client_cpu_s") / rows,
@@ -45,6 +50,13 @@ def measure(server, database, work, *, writes):
 def own_cpu_seconds():
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def busy_seconds():
+    """CPU time of everything on this machine that was not idle, and what a host took from it."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS
 
 
 class ChildFailed(Exception):

@@ -45,6 +45,7 @@ COLUMNS = [
     ("indexes", lambda m: shown(m.get("index_growth"), "{:+.0%}")),
     ("entries", lambda m: shown(m.get("index_entries_per_row"), "{:.2f}")),
     ("HOT", lambda m: shown(m.get("hot_share"), "{:.0%}")),
+    ("others", lambda m: shown(m.get("others_share"), "{:.0%}")),
     ("peak MB", lambda m: shown(m.get("peak_rss_bytes"), "{:,.0f}", 1 / (1 << 20))),
 ]
 
@@ -63,6 +64,15 @@ def table(results):
                 summary[figure] = result[key]["median"]
         lines.append([result["about"], *(form(summary) for _, form in COLUMNS)])
     return aligned(lines)
+
+
+def disturbance(document):
+    """A warning, where something else used the machine."""
+    shares = {n: r["median"]["others_share"] for n, r in document["contenders"].items() if "others_share" in r["median"]}
+    worst = max(shares, key=shares.get, default=None)
+    if worst is None or shares[worst] <= 0.05:
+        return ""
+    return f"Something else used up to {shares[worst]:.0%} of the machine ({worst}): these figures compare nothing. Measure again alone."
 
 
 def harm_table(harm):

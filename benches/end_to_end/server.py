@@ -71,13 +71,15 @@ class Server:
         self.admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def cpu_seconds(self):
-        """Of all server processes, those that ended included."""
-        ticks = 0
-        for entry in os.listdir("/proc"):
-            if entry.isdigit() and (fields := stat(entry)) and self.postmaster in (int(entry), int(fields[1])):
-                # utime, stime, and those of the children that have ended
-                ticks += sum(int(value) for value in fields[11:15])
-        return ticks / TICKS
+        """Of all server processes, those that ended included. Read again when one ended meanwhile, or it would count twice or not at all."""
+        while True:
+            before = stat(self.postmaster)
+            ticks = sum(int(value) for value in before[11:15])
+            for entry in os.listdir("/proc"):
+                if entry.isdigit() and (fields := stat(entry)) and int(fields[1]) == self.postmaster:
+                    ticks += sum(int(value) for value in fields[11:15])
+            if stat(self.postmaster)[13:15] == before[13:15]:
+                return ticks / TICKS
 
     def lsn(self):
         return self.admin.execute("SELECT pg_current_wal_flush_lsn()").fetchone()[0]
@@ -93,7 +95,7 @@ class Server:
 
 
 def stat(process):
-    """The fields of /proc/PID/stat after the command, from the state on; None when the process is gone."""
+    """The fields of /proc/PID/stat after the command: state, parent, …, and from 11 on utime, stime and those of ended children."""
     try:
         with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()
