@@ -14,7 +14,8 @@ from contenders import contenders
 from embedded import CHANGED, UNCHANGED, Embedded
 from floor import bare_rewrite
 from harm import measure_harm
-from measurement import measure
+from measurement import ChildFailed, measure
+from patients import NotRotated
 from server import Server
 from tool import Tool
 
@@ -28,6 +29,7 @@ class Bench:
 
     def __init__(self, rows):
         self.rows = rows
+        self.failed = {}
         self.programs = os.environ["BENCH_PROGRAMS"]
         self.node_modules = os.environ["BENCH_NODE_MODULES"]
         self.scratch = os.environ["BENCH_SCRATCH"]
@@ -50,13 +52,14 @@ def main():
         document["contenders"] |= sqlite(bench, options.rounds)
     if options.scale:
         document["scale"] = {str(rows): at_scale(bench, rows, options.rounds) for rows in SCALES}
-    document["ended_at"] = now()
+    document |= {"failed": bench.failed, "ended_at": now()}
 
     show(document)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(rounded(document), file, indent=1)
             file.write("\n")
+    return 1 if bench.failed else 0
 
 
 def arguments():
@@ -88,8 +91,15 @@ def compare(bench, chosen, rounds, with_harm=False, document=None):
     measured = {contender.name: [] for contender in chosen}
     harm = []
     for round_ in range(1, rounds + 1):
-        for contender in chosen:
-            result = measure_once(bench, contender)
+        for contender in [c for c in chosen if c.name in measured]:
+            try:
+                result = measure_once(bench, contender)
+            except (ChildFailed, NotRotated, psycopg.Error) as error:
+                # The others still count; this one is left out of the table, and the exit code says so.
+                say(f"round {round_}, {contender.about} FAILED: {error}")
+                bench.failed[contender.name] = str(error)
+                del measured[contender.name]
+                continue
             measured[contender.name].append(result)
             say(f"round {round_}, {contender.about}: {result['rows_per_second']:,.0f} rows/s")
         if with_harm:
@@ -100,7 +110,7 @@ def compare(bench, chosen, rounds, with_harm=False, document=None):
         bench.server.drop(database)
     if harm:
         document["harm"] = report.harm_summary(harm)
-    return {c.name: report.summary(c.about, measured[c.name], c.floor, measured.get(c.floor)) for c in chosen}
+    return {c.name: report.summary(c.about, measured[c.name], c.floor, measured.get(c.floor)) for c in chosen if c.name in measured}
 
 
 def prepare(bench, chosen, with_harm):
@@ -211,4 +221,4 @@ def say(text):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 import floor
-from measurement import run_child
+from measurement import ChildFailed, run_child
 from patients import NEW_KEY, OLD_KEY, check_rotated
 from server import session
 
@@ -77,14 +77,14 @@ def timed(bench, seconds):
 def rotated(bench, database, contender, result):
     """Every value counted where the contender counts, and a sample opened under the new key."""
     if result.get("rotated", 10 * result["rows"]) != 10 * result["rows"]:
-        raise AssertionError(f"{contender.name}: {result['rotated']} values rotated of {10 * result['rows']}")
+        raise ChildFailed(f"{contender.name}: {result['rotated']} values rotated of {10 * result['rows']}")
     with session(bench.server, database) as connection:
         check_rotated(connection, result["rows"], contender.variant)
 
 
 def nothing_rotated(bench, database, contender, result):
     if result["rotated"]:
-        raise AssertionError(f"{contender.name}: {result['rotated']} values rotated on finished data")
+        raise ChildFailed(f"{contender.name}: {result['rotated']} values rotated on finished data")
 
 
 def bare_read(bench, database):
@@ -109,7 +109,7 @@ def peer(bench, database, command, rows):
     child = run_child(command, environment=environment)
     own = json.loads(child["out"])
     if own["rows"] != rows:
-        raise AssertionError(f"{own['rows']} rows rotated of {rows}")
+        raise ChildFailed(f"{own['rows']} rows rotated of {rows}")
     return {**without_text(child), "rows": rows, "rows_per_second": rows / own["seconds"]}
 
 

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import time
 
+from measurement import ChildFailed
 from patients import COLUMNS, HASHES, blocks, create_indexes, create_table
 
 ROWS = 50_000
@@ -49,7 +50,7 @@ class Embedded:
         self.restore()
         result = tool.run(f"sqlite:{self.file}")
         if result["rotated"] != 10 * ROWS:
-            raise AssertionError(f"{result['rotated']} values rotated of {10 * ROWS}")
+            raise ChildFailed(f"{result['rotated']} values rotated of {10 * ROWS}")
         return result | entry(result["seconds"], result["rows_per_second"])
 
 
