@@ -4,6 +4,7 @@ use crate::{
     TableSettings,
     estimate::{estimate, nonce_budget},
     finding,
+    order::order,
     plan::{PlanKey, VERSION},
     preflight::{self, Subject},
     resolution::{Resolution, resolve},
@@ -167,7 +168,12 @@ fn draft_table(
         indexed: table.indexes.iter().any(|index| index.columns.contains(&hash.column)),
         sample: ClassCounts::default(),
     });
-    let blind_indexes = blind_indexes.collect();
+    let blind_indexes: Vec<BlindIndexPlan> = blind_indexes.collect();
+    let slots = columns.iter().map(|column| column.column.clone());
+    let slots: Vec<String> = slots.chain(blind_indexes.iter().map(|hash| hash.column.clone())).collect();
+    let mut formats = columns.iter().flat_map(|column| column.read.iter().chain([&column.write]));
+    let authenticated = formats.all(|name| format(name).is_some_and(|format| format.is_authenticated()));
+    let (order, order_reason) = order(dialect, &table, &slots, authenticated);
     (!columns.is_empty()).then(|| TablePlan {
         name: table.name.clone(),
         key: context.configuration.pair_of(settings).to_owned(),
@@ -178,7 +184,8 @@ fn draft_table(
         subject: settings.subject.clone(),
         table_alias: settings.table_alias.clone(),
         triggers: settings.triggers,
-        order: "key".to_owned(),
+        order,
+        order_reason,
         rows_estimate: table.rows_estimate(),
         heap_bytes: table.leaves.iter().map(|leaf| leaf.heap_bytes).sum(),
         index_bytes: table.leaves.iter().map(|leaf| leaf.index_bytes).sum(),
