@@ -171,8 +171,8 @@ fn draft_table(
     let blind_indexes: Vec<BlindIndexPlan> = blind_indexes.collect();
     let slots = columns.iter().map(|column| column.column.clone());
     let slots: Vec<String> = slots.chain(blind_indexes.iter().map(|hash| hash.column.clone())).collect();
-    let mut formats = columns.iter().flat_map(|column| column.read.iter().chain([&column.write]));
-    let authenticated = formats.all(|name| format(name).is_some_and(|format| format.is_authenticated()));
+    let has_tag = |name: &String| format(name).is_some_and(|format| format.is_authenticated());
+    let authenticated = columns.iter().all(|column| column.read.iter().chain([&column.write]).all(has_tag));
     let (order, order_reason) = order(dialect, &table, &slots, authenticated);
     (!columns.is_empty()).then(|| TablePlan {
         name: table.name.clone(),
