@@ -91,8 +91,7 @@ pub struct ChunkTotal {
     pub done: bool,
 }
 
-const COLUMNS: &str =
-    "id, pass, table_no, leaf, after_key, upto_key, cursor_key, pending, counts, rows_settled, done, seq, fence, owner, window_key";
+const COLUMNS: &str = "id, pass, table_no, leaf, after_key, upto_key, cursor_key, pending, counts, rows_settled, done, seq, fence, owner, window_key";
 
 impl Store {
     /// Takes over a chunk of the pass that is unfinished and under no live lease, in the plan's order; its fence goes up.

@@ -17,8 +17,7 @@ impl Store {
     /// Keeps the marks of a transaction that has compared and set the chunk's row.
     pub(crate) async fn add_wave(&self, tx: &mut Transaction<'_>, chunk: &Chunk, marks: &[u64]) -> Result<()> {
         let sql = "INSERT INTO {wave} (chunk_id, seq, fence, marks) VALUES ($1, $2, $3, $4)";
-        let args =
-            [Value::Int(chunk.id), Value::Int(chunk.seq), Value::Int(chunk.fence), Value::Bytes(encode(marks))];
+        let args = [Value::Int(chunk.id), Value::Int(chunk.seq), Value::Int(chunk.fence), Value::Bytes(encode(marks))];
         self.execute(tx, sql, &args).await?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One connection, one transaction at a time.
 use crate::{
-    Dialect, HeapScan, Horizon, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table, TableName, Value,
-    postgres, sqlite,
+    Dialect, HeapScan, Horizon, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table,
+    TableName, Value, postgres, sqlite,
 };
 
 /// Bounds of a write transaction, all `SET LOCAL` on PostgreSQL, so that the tool gives way and not the application.

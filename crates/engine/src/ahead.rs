@@ -172,7 +172,9 @@ impl<'w> Ahead<'w> {
         let limit = match &reading.rows {
             Some(rows) if self.is_complete(reading.kind, rows) => return Ok(reading),
             _ if reading.kind == Kind::Fresh(Order::Key) => batch_rows,
-            Some(rows) => (self.rotation.window_rows - rows.len() as u32).min(batch_rows.saturating_mul(PORTION_BATCHES)),
+            Some(rows) => {
+                (self.rotation.window_rows - rows.len() as u32).min(batch_rows.saturating_mul(PORTION_BATCHES))
+            }
             None => self.rotation.window_rows.min(batch_rows.saturating_mul(PORTION_BATCHES)),
         };
         let behind = reading.rows.as_ref().and_then(|rows| Some(rows.key(rows.len().checked_sub(1)?)));

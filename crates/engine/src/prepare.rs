@@ -492,7 +492,7 @@ fn report_of_plan(plan: &Plan) -> Report {
         rows: table.rows_estimate,
         rows_per_second: None,
         order: Some(table.order),
-            order_reason: Some(table.order_reason.clone()),
+        order_reason: Some(table.order_reason.clone()),
         columns: table
             .columns
             .iter()

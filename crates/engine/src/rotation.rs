@@ -4,9 +4,9 @@ use crate::{
     batch::Batch,
     control::watch_run,
     failpoint::failpoint,
+    held::Held,
     owner::Owner,
     pace::Pace,
-    held::Held,
     worker::{End, Worker},
 };
 use reencrypt_checkpoint::{Pause, RunState, Store};
@@ -24,7 +24,7 @@ pub(crate) const LEASE_MS: u32 = 15_000;
 /// A window takes at most so many seconds of the row budget.
 const WINDOW_S: u32 = 10;
 /// Bytes of fields in the windows of all workers.
-const WINDOWS_BYTES_MAX: usize = 64 << 20;
+const WINDOWS_BYTES_MAX: usize = 96 << 20;
 
 /// One process's part of a run.
 pub(crate) struct Rotation {
@@ -221,7 +221,9 @@ impl Started {
         let rotation = Arc::new(Rotation {
             batch_rows,
             // The longer ago a row was read, the more likely it has changed.
-            window_rows: reencrypt_planner::window_rows(batch_rows).min(per_second.saturating_mul(WINDOW_S)).max(batch_rows),
+            window_rows: reencrypt_planner::window_rows(batch_rows)
+                .min(per_second.saturating_mul(WINDOW_S))
+                .max(batch_rows),
             // Each worker holds the window that it writes and the one that it reads.
             window_bytes_max: WINDOWS_BYTES_MAX / (2 * self.workers.max(1)),
             pace: Pace::new(self.options.rows_per_second_max),

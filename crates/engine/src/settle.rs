@@ -5,8 +5,8 @@ use crate::{
     batch::Batch,
     counts::SlotCounts,
     failpoint::failpoint,
-    rotation::{LEASE_MS, Rotation},
     pending::missing,
+    rotation::{LEASE_MS, Rotation},
 };
 use reencrypt_checkpoint::{Advance, Chunk, Quarantined};
 use reencrypt_crypto::{Marker, Outcome};

@@ -1,7 +1,9 @@
 //! The plan: built read-only, printable, fingerprinted, then executed.
 mod approval;
 
-use crate::{BlindIndexSettings, ClassCounts, ColumnSettings, Error, Finding, Kind, Order, TableSettings, TriggerPolicy};
+use crate::{
+    BlindIndexSettings, ClassCounts, ColumnSettings, Error, Finding, Kind, Order, TableSettings, TriggerPolicy,
+};
 use reencrypt_crypto::{BlindIndexSpec, Fingerprint, Format, LayoutSpec, PlaintextPolicy};
 use reencrypt_db::{Identity, TableName};
 use std::collections::BTreeMap;
