@@ -24,7 +24,7 @@ pub(crate) const LEASE_MS: u32 = 15_000;
 /// A window takes at most so many seconds of the row budget.
 const WINDOW_S: u32 = 10;
 /// Bytes of fields in the windows of all workers.
-const WINDOWS_BYTES_MAX: usize = 64 << 20;
+const WINDOWS_BYTES_MAX: usize = 96 << 20;
 
 /// One process's part of a run.
 pub(crate) struct Rotation {

@@ -2,19 +2,19 @@
 use crate::Order;
 
 /// Rows of a window in batches: each page of the heap is then visited again only after transactions enough for its dead version to be dead to everybody.
-const WINDOW_BATCHES: u32 = 18;
+const WINDOW_BATCHES: u32 = 25;
 /// Rows of a window at most, whatever the batch.
 const WINDOW_ROWS_MAX: u32 = 45_000;
 
 /// Rows of a chunk: enough chunks for every worker to stay busy, at most 1,000 batches each, boundaries found one at a
-/// time by keyset. In waves a chunk holds at least two windows, so that one is read while the other is written.
+/// time by keyset. In waves a chunk holds two windows or more, so that one is read while the other is written, and whole ones, since small ones gain less.
 pub fn chunk_rows(rows_estimate: u64, batch_rows: u32, order: Order) -> u64 {
     let batch = u64::from(batch_rows.max(1));
     match order {
         Order::Key => (rows_estimate / 32).clamp(10 * batch, 500 * batch),
         Order::Waves => {
-            let two_windows = 2 * u64::from(window_rows(batch_rows));
-            (rows_estimate / 8).clamp(two_windows, two_windows.max(500 * batch))
+            let window = u64::from(window_rows(batch_rows));
+            (rows_estimate / 8 / window).clamp(2, (500 * batch / window).max(2)) * window
         }
     }
 }
@@ -39,10 +39,10 @@ mod tests {
 
     #[test]
     fn in_waves_a_chunk_holds_two_windows_or_more() {
-        assert_eq!(window_rows(1000), 18_000);
-        assert_eq!((window_rows(0), window_rows(5_000), window_rows(100_000)), (18, 45_000, 100_000));
-        assert_eq!(chunk_rows(0, 1000, Order::Waves), 36_000);
-        assert_eq!(chunk_rows(300_000, 1000, Order::Waves), 37_500);
+        assert_eq!(window_rows(1000), 25_000);
+        assert_eq!((window_rows(0), window_rows(5_000), window_rows(100_000)), (25, 45_000, 100_000));
+        assert_eq!(chunk_rows(0, 1000, Order::Waves), 50_000);
+        assert_eq!(chunk_rows(1_030_000, 1000, Order::Waves), 125_000);
         assert_eq!(chunk_rows(u64::MAX, 1000, Order::Waves), 500_000);
     }
 }
