@@ -532,7 +532,8 @@ fn report_of_plan(plan: &Plan) -> Report {
         table: table.name.to_string(),
         rows: table.rows_estimate,
         rows_per_second: None,
-        order: Some(table.order.clone()),
+        order: Some(table.order),
+        order_reason: Some(table.order_reason.clone()),
         columns: table
             .columns
             .iter()

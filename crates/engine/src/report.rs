@@ -1,7 +1,7 @@
 //! The result of a command, in the shape that scripts rely on (`docs/cli` has the contract).
 use jiff::Timestamp;
 use reencrypt_crypto::Fingerprint;
-use reencrypt_planner::{Estimate, Finding};
+use reencrypt_planner::{Estimate, Finding, Order};
 use serde::Serialize;
 
 /// State of a run, or of a plan.
@@ -110,7 +110,10 @@ pub struct TableReport {
     pub rows_per_second: Option<f64>,
     /// `key` or `waves`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub order: Option<String>,
+    pub order: Option<Order>,
+    /// why
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_reason: Option<String>,
     /// encrypted columns
     pub columns: Vec<ColumnReport>,
     /// hashes

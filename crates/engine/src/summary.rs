@@ -173,7 +173,8 @@ impl Saw {
             table: table.name.to_string(),
             rows,
             rows_per_second: None,
-            order: Some(table.order.clone()),
+            order: Some(table.order),
+            order_reason: Some(table.order_reason.clone()),
             columns,
             blind_indexes,
         })

@@ -395,6 +395,7 @@ fn report(
             rows,
             rows_per_second: None,
             order: None,
+            order_reason: None,
             columns: columns.collect(),
             blind_indexes: blind_indexes
                 .map(|(index, counts)| BlindIndexReport {

@@ -4,6 +4,7 @@ use crate::{
     TableSettings,
     estimate::{estimate, nonce_budget},
     finding,
+    order::order,
     plan::{PlanKey, VERSION},
     preflight::{self, Subject},
     resolution::{Resolution, resolve},
@@ -173,6 +174,9 @@ fn draft_table(
     let blind_indexes: Vec<BlindIndexPlan> = blind_indexes.collect();
     let slots = columns.iter().map(|column| &column.column).chain(blind_indexes.iter().map(|index| &index.column));
     let slots: Vec<String> = slots.cloned().collect();
+    let has_tag = |name: &String| format(name).is_some_and(|format| format.is_authenticated());
+    let authenticated = columns.iter().all(|column| column.read.iter().chain([&column.write]).all(has_tag));
+    let (order, order_reason) = order(dialect, &table, &slots, authenticated);
     (!columns.is_empty()).then(|| TablePlan {
         name: table.name.clone(),
         key: context.configuration.pair_of(settings).to_owned(),
@@ -183,7 +187,8 @@ fn draft_table(
         subject: settings.subject.clone(),
         table_alias: settings.table_alias.clone(),
         triggers: settings.triggers,
-        order: "key".to_owned(),
+        order,
+        order_reason,
         rows_estimate: table.rows_estimate(),
         heap_bytes: table.leaves.iter().map(|leaf| leaf.heap_bytes).sum(),
         index_bytes: table.leaves.iter().map(|leaf| leaf.index_bytes).sum(),

@@ -35,7 +35,7 @@ pub(crate) fn estimate(plan: &Plan, dialect: Dialect) -> Estimate {
         let rewritten = rows as f64 * rewritten_share(table);
         let cost = COST_PER_ROW + (1.0 - COST_PER_ROW) * table.slots().len() as f64 / SLOTS_MEASURED;
         sum.rows += rows;
-        sum.chunks += rows.div_ceil(chunk_rows(rows, BATCH_ROWS)).max(1);
+        sum.chunks += rows.div_ceil(chunk_rows(rows, BATCH_ROWS, table.order)).max(1);
         sum.seconds += cost * rewritten / ROWS_REWRITTEN_PER_SECOND;
         sum.seconds += cost * (rows as f64 - rewritten) / ROWS_READ_PER_SECOND;
         let row_bytes =

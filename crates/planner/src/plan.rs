@@ -1,7 +1,9 @@
 //! The plan: built read-only, printable, fingerprinted, then executed.
 mod approval;
 
-use crate::{BlindIndexSettings, ClassCounts, ColumnSettings, Error, Finding, Kind, TableSettings, TriggerPolicy};
+use crate::{
+    BlindIndexSettings, ClassCounts, ColumnSettings, Error, Finding, Kind, Order, TableSettings, TriggerPolicy,
+};
 use reencrypt_crypto::{BlindIndexSpec, Fingerprint, Format, LayoutSpec, PlaintextPolicy};
 use reencrypt_db::{Identity, TableName};
 use std::collections::BTreeMap;
@@ -63,8 +65,11 @@ pub struct TablePlan {
     /// whether triggers may fire
     #[serde(default)]
     pub triggers: TriggerPolicy,
-    /// the order of writing: `key`, by the row key
-    pub order: String,
+    /// not part of the id; the order of writing in the first pass, as the catalog is now
+    pub order: Order,
+    /// not part of the id; why
+    #[serde(default)]
+    pub order_reason: String,
     /// not part of the id
     pub rows_estimate: u64,
     /// not part of the id

@@ -84,6 +84,9 @@ pub(super) fn table_text(table: &TableReport) -> String {
     if let Some(order) = &table.order {
         let _ = write!(text, ", in {order} order");
     }
+    if let Some(reason) = table.order_reason.as_ref().filter(|reason| !reason.is_empty()) {
+        let _ = write!(text, " ({reason})");
+    }
     text.push('\n');
     text.push_str(&run_columns(table));
     text.push_str(&class_columns(table));

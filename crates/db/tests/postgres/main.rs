@@ -2,6 +2,7 @@
 
 mod catalog;
 mod keys;
+mod pages;
 mod playground;
 mod scans;
 mod sessions;

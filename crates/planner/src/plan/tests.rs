@@ -37,7 +37,8 @@ pub(crate) fn a_plan() -> Plan {
         subject: None,
         table_alias: None,
         triggers: TriggerPolicy::Refuse,
-        order: "key".into(),
+        order: Order::Key,
+        order_reason: "of the test".into(),
         rows_estimate: 300_000,
         heap_bytes: 300_000 * 850,
         index_bytes: 30_000_000,
@@ -160,7 +161,7 @@ fn estimates_scale_with_what_is_to_do() {
     let whole = estimate::estimate(&plan, Dialect::Postgres);
     assert_eq!(whole.rows, 300_000);
     assert_eq!(whole.key_invocations["default"], 600_000);
-    assert_eq!(whole.chunks, 300_000_u64.div_ceil(chunk_rows(300_000, 1000)));
+    assert_eq!(whole.chunks, 300_000_u64.div_ceil(chunk_rows(300_000, 1000, Order::Key)));
     // Three of ten fields: between the cost of a row alone and that of ten.
     assert!(whole.seconds > 300_000.0 / 100_000.0 && whole.seconds < 300_000.0 / 40_000.0, "{}", whole.seconds);
     assert!((600_000_000..800_000_000).contains(&whole.wal_bytes), "2.4 KB a row: {}", whole.wal_bytes);
