@@ -186,8 +186,8 @@ pub(crate) struct RunArguments {
     /// Start, or continue the unfinished run
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Refuse unless the plan made now has this id
-    #[arg(long, value_name = "HEX")]
+    /// Refuse unless the plan made now is this one: its id, or the file of `plan --out`
+    #[arg(long, value_name = "HEX|FILE")]
     pub(crate) plan_id: Option<String>,
     /// Rotate N rows a table, then pause
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -5,6 +5,9 @@ use std::{ffi::OsString, path::Path};
 /// The tool's name, as the engine's hints have it.
 const NAME: &str = "reencrypt";
 
+/// Commands that read no configuration, or make one.
+const FREE: [&str; 4] = ["init", "formats", "demo", "completions"];
+
 /// What was typed.
 pub(crate) struct Shell {
     /// the name, with the flags that say where the configuration and the environment are
@@ -50,7 +53,8 @@ impl Shell {
             let after = &name[NAME.len()..];
             // What was typed, or is about another file, has its flags already.
             let has_flags = after.starts_with(" --config ") || after.trim_start().starts_with(&self.typed.join(" "));
-            let is_command = starts && after.starts_with(' ') && !has_flags;
+            let is_free = FREE.iter().any(|free| after.strip_prefix(' ').is_some_and(|word| word.starts_with(free)));
+            let is_command = starts && after.starts_with(' ') && !has_flags && !is_free;
             complete.push_str(if is_command { &prefix } else { NAME });
             rest = after;
         }
@@ -97,6 +101,8 @@ mod tests {
             "see `reencrypt --config 'a b.toml' status`\n\nnext: reencrypt --config 'a b.toml' continue && \
              reencrypt --config 'a b.toml' run --resume; reencrypt is the tool"
         );
+        let free = "`reencrypt init --write x.toml` makes one";
+        assert_eq!(shell.complete(free, OutputForm::Text), free);
         let again = format!("`{}`", shell.again(&["--yes".to_owned()]));
         assert_eq!(again, "`reencrypt run --config 'a b.toml' --resume --yes`");
         assert_eq!(shell.complete(&again, OutputForm::Text), again, "a line that was typed is complete");

@@ -80,7 +80,7 @@ fn a_run_is_confirmed_stopped_and_resumed() {
         assert_eq!(told["error"]["code"], "confirmation_needed", "{told}");
         told["error"]["hint"].as_str().expect("a hint").to_owned()
     };
-    assert!(refused(&["run", "--output", "json"]).contains("reencrypt run --yes"));
+    assert!(refused(&["run", "--output", "json"]).contains("reencrypt run --output json --yes"));
     let configuration = fs::read_to_string(clinic.join("reencrypt.toml")).expect("the configuration");
     let production = configuration.replace("name = \"demo\"", "name = \"production\"");
     fs::write(clinic.join("production.toml"), production).expect("written");

@@ -341,7 +341,7 @@ impl Error {
                 "check that the server runs, and the host and port of the database URL; then the same command again"
             }
             Self::File { .. } => {
-                "check the path in the database URL (relative ones start in the working directory) and the file's permissions; the same command goes on (`run` with --resume)"
+                "check the path in the database URL (relative ones start in the working directory) and the file's permissions"
             }
             Self::Auth { .. } => "check the role and the password in the database URL, and the server's pg_hba.conf",
             Self::NoDatabase { .. } => "check the database's name in the URL",

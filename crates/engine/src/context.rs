@@ -2,7 +2,7 @@
 use crate::Observer;
 use reencrypt_crypto::Pool;
 use reencrypt_db::Database;
-use reencrypt_planner::{Ceiling, Configuration, Keyring};
+use reencrypt_planner::{Ceiling, Configuration, Keyring, Plan};
 use std::sync::Arc;
 
 /// The database, the configuration, the keys, and who asks.
@@ -57,6 +57,15 @@ pub enum OnUnreadable {
     Stop,
 }
 
+/// `--plan-id`: the plan that was approved.
+#[derive(Debug, Clone)]
+pub enum Approved {
+    /// its id alone
+    Id(String),
+    /// all of it, so that a difference can be named
+    Plan(Box<Plan>),
+}
+
 /// The flags of `run` and `sweep`.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -80,8 +89,8 @@ pub struct RunOptions {
     pub ticket: Option<String>,
     /// recorded in the run's events
     pub approved_by: Option<String>,
-    /// refuse (exit 2), naming the first difference, if the plan made now has another id
-    pub plan_id: Option<String>,
+    /// refuse (exit 2) if the plan made now is another one
+    pub approved: Option<Approved>,
     /// the operator's statement that every reader knows both keys
     pub readers_ready: bool,
 }
@@ -98,7 +107,7 @@ impl Default for RunOptions {
             canary: None,
             ticket: None,
             approved_by: None,
-            plan_id: None,
+            approved: None,
             readers_ready: false,
         }
     }

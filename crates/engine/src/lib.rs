@@ -26,7 +26,7 @@ mod verify;
 mod walk;
 mod worker;
 
-pub use context::{Context, OnUnreadable, RunOptions, Stop};
+pub use context::{Approved, Context, OnUnreadable, RunOptions, Stop};
 pub use control::{abandon, pause, unpause};
 pub use counts::PassCounts;
 pub use error::Error;

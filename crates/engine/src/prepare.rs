@@ -1,6 +1,6 @@
 //! Everything before the first write.
 use crate::{
-    BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport,
+    Approved, BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport,
     rotation::Started,
     summary::{self, Saw},
     worker::End,
@@ -112,7 +112,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
         survey(&context, &mut session, &mut plan, &configuration, survey_options, &acceptances).await?;
         refuse_findings(&plan, fails)?;
     }
-    approved(&options, &plan).await?;
+    approved(&options, &plan)?;
     let server = server(&mut session).await?;
     let workers = workers(&options, context.database.dialect(), &server);
     session.close().await;
@@ -441,15 +441,20 @@ pub(crate) fn place(finding: &Finding) -> String {
 }
 
 /// `--plan-id`: what was approved is what runs.
-async fn approved(options: &RunOptions, plan: &Plan) -> Result<(), Error> {
-    match &options.plan_id {
-        Some(id) if *id != plan.id => Err(Error::refused(
-            "plan_changed",
-            format!("the plan made now is {}, not the approved {id}", plan.id),
-            "`reencrypt plan` shows the plan as it is now: have it approved, or find out what changed the schema, the configuration or the keys",
-        )),
-        _ => Ok(()),
-    }
+fn approved(options: &RunOptions, plan: &Plan) -> Result<(), Error> {
+    let difference = match &options.approved {
+        Some(Approved::Id(id)) if *id != plan.id => format!("its id is {}, the approved one's {id}", plan.id),
+        Some(Approved::Plan(approved)) if approved.id != plan.id => {
+            approved.first_difference(plan).unwrap_or_else(|| format!("its id is {}", plan.id))
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::refused(
+        "plan_changed",
+        format!("the plan made now is not the approved one: {difference}"),
+        "`reencrypt plan` shows the plan as it is now: have it approved, or find out what changed the schema, the configuration or the keys \
+         (`--plan-id` with the file of `plan --out` names the first difference)",
+    ))
 }
 
 async fn server(session: &mut Session) -> Result<Server, Error> {

@@ -48,3 +48,18 @@ async fn lose_commits(fault: Fault) {
     assert_eq!(db.number(updated_twice).await, 0, "a committed batch was repeated");
     assert_eq!(db.number("SELECT count(*) FROM public.updates").await, audit.rows_to_move() as i64);
 }
+
+/// A chunk that takes long is no reason to give up at its first lost connection: what counts is the last committed batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_late_in_a_long_chunk() {
+    let seeding = Seeding::clean(6_900);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let proxy = FaultyProxy::start(db.as_postgres().address(), Fault::BeforeCommit, 66).await;
+    let operator = operator(&db).set("DATABASE_URL", &db.as_postgres().url_at(Role::Run, proxy.port()));
+    let slowly = ["run", "--yes", "--workers", "1", "--batch-rows", "100", "--max-rows-per-second", "100"];
+    let run = operator.run(&slowly).await.expect_code(0);
+    assert_eq!(proxy.cuts(), 1);
+    assert_eq!(run.column("zip")["rotated"], 6_900, "{run}");
+    audit.assert_rotated(&db.patients().await);
+}

@@ -1,7 +1,7 @@
 //! Invariant 6: a value that cannot be read stays byte for byte, is counted with its class, does not stop the others, and makes the
 //! exit code non-zero until a person accepts it.
 use crate::{Engine, operator};
-use reencrypt_tests::{Audit, Cipher, Finished, KEYS, Operator, Random, Seeding};
+use reencrypt_tests::{Audit, Cipher, Database, Finished, KEYS, Keys, Operator, Random, Seeding};
 use serde_json::Value;
 
 on_both_engines!(
@@ -11,6 +11,8 @@ on_both_engines!(
     verify_without_the_old_key_cannot_say_while_something_is_unreadable,
     the_first_unreadable_value_stops_a_run_that_was_told_so,
     more_unreadable_values_than_the_ceiling_stop_a_run,
+    the_ceiling_is_that_of_the_run_and_not_of_each_process,
+    verify_with_a_wrong_old_key_cannot_say,
 );
 
 fn lines(finished: &Finished) -> Vec<Value> {
@@ -94,8 +96,17 @@ async fn refused_plaintext_is_quarantined(engine: Engine) {
     assert_eq!(run.column("city")["quarantined"], 30, "{run}");
     assert_eq!(run.column("city")["plaintext"], 0, "{run}");
     audit.assert_rotated(&db.patients().await);
-    let verify = operator.run(&["verify"]).await;
+    accept_all(&operator).await;
+    let verify = operator.run(&["verify"]).await.expect_code(0);
     assert_eq!(verify.column("city")["plaintext"], 30, "{verify}");
+    // What nobody accepted is for a person, also where no run is between.
+    db.execute(r#"UPDATE "Patient" SET "city" = 'in the clear' WHERE "id" = 1"#).await;
+    let verify = operator.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], false, "{verify}");
+    assert!(
+        verify.json()["reason"].as_str().is_some_and(|reason| reason.contains("31 values stand unencrypted")),
+        "{verify}"
+    );
     let list = operator.run(&["quarantine", "list"]).await.expect_code(0);
     assert!(lines(&list).iter().any(|line| line["class"] == "plaintext_refused" && line["count"] == 30), "{list}");
 }
@@ -157,4 +168,43 @@ async fn more_unreadable_values_than_the_ceiling_stop_a_run(engine: Engine) {
     let resumed = operator.run(&["run", "--resume", "--max-unreadable", "5%"]).await.expect_code(1);
     assert_eq!(resumed.state(), "finished", "{resumed}");
     assert_eq!(resumed.column("city")["quarantined"], 60, "{resumed}");
+}
+
+/// Values of one column that no key opens, from one row on.
+async fn lose(db: &Database, column: &str, ids: std::ops::Range<i64>) {
+    let (lost, mut random) = (Cipher::new(&KEYS.lost), Random::of_test("lose"));
+    for id in ids {
+        let value = lost.seal("gone", &mut random);
+        db.execute(&format!(r#"UPDATE "Patient" SET "{column}" = '{value}' WHERE "id" = {id}"#)).await;
+    }
+}
+
+/// Ten by ten, interrupted and resumed, would be any number.
+async fn the_ceiling_is_that_of_the_run_and_not_of_each_process(engine: Engine) {
+    let db = engine.seeded(&Seeding::clean(4000)).await;
+    lose(&db, "city", 981..1001).await;
+    lose(&db, "city", 3001..3016).await;
+    let operator = operator(&db);
+    let canary = ["run", "--yes", "--canary", "1000", "--max-unreadable", "30"];
+    let canary = operator.run(&canary).await.expect_code(1);
+    assert_eq!(canary.state(), "paused", "{canary}");
+    assert_eq!(canary.column("city")["quarantined"], 20, "{canary}");
+    let resumed = operator.run(&["run", "--resume", "--max-unreadable", "30"]).await;
+    resumed.expect_refusal("ceiling_reached", &["city"]);
+    operator.run(&["run", "--resume", "--max-unreadable", "35"]).await.expect_code(1);
+}
+
+/// Everything that the real old key would open opens under neither of the keys that were given.
+async fn verify_with_a_wrong_old_key_cannot_say(engine: Engine) {
+    let wrong = Keys { old: Random::of_test("wrong_key").bytes(), ..KEYS };
+    let db = engine.seeded(&Seeding::clean(300)).await;
+    let verify = operator(&db).keys(&wrong).run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
+    // Afterwards few values are left that it might open; the run knows that it was another key.
+    let db = engine.seeded(&Seeding::mixed(1000)).await;
+    operator(&db).run(&["run", "--yes"]).await.expect_code(1);
+    let verify = operator(&db).keys(&wrong).run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
+    let verify = operator(&db).run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], false, "{verify}");
 }

@@ -139,6 +139,13 @@ async fn a_plan_made_for_another_schema(engine: Engine) {
     let id = plan.json()["plan_id"].as_str().expect("an id").to_owned();
     scene.db.execute(r#"ALTER TABLE "Patient" ADD COLUMN "middleName" text"#).await;
     scene.operator.run(&["run", "--yes", "--plan-id", &id]).await.expect_refusal("plan_changed", &[&id]);
+    // The whole plan at hand, the first difference has a name.
+    scene.operator.run(&["run", "--yes", "--plan-id", "plan.json"]).await.expect_refusal("plan_changed", &["Patient"]);
+    scene
+        .operator
+        .run(&["run", "--yes", "--plan-id", "plan.jsn"])
+        .await
+        .expect_refusal("plan_unreadable", &["plan.jsn"]);
     scene.audit.assert_unchanged_but_for_new_columns(&scene.db.patients().await);
     assert_eq!(Store(&scene.db).rows().await, 0);
     // The plan made now is one that can be approved, and runs.

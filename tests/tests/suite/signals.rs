@@ -3,7 +3,13 @@ use crate::{Engine, operator};
 use reencrypt_tests::{Audit, Seeding, Store};
 use std::time::Duration;
 
-on_both_engines!(a_signal_stops_a_run_cleanly, a_paused_run_waits_and_goes_on, an_abandoned_run_ends_for_good);
+on_both_engines!(
+    a_signal_stops_a_run_cleanly,
+    a_paused_run_waits_and_goes_on,
+    a_pause_asked_for_while_nobody_works_holds_before_the_first_batch,
+    a_canary_on_a_later_pass_ends,
+    an_abandoned_run_ends_for_good,
+);
 
 async fn a_signal_stops_a_run_cleanly(engine: Engine) {
     for signal in ["INT", "TERM"] {
@@ -52,6 +58,53 @@ async fn a_paused_run_waits_and_goes_on(engine: Engine) {
     let end = running.finish().await.expect_code(0);
     assert_eq!(end.state(), "finished", "{end}");
     audit.assert_rotated(&db.patients().await);
+}
+
+async fn a_pause_asked_for_while_nobody_works_holds_before_the_first_batch(engine: Engine) {
+    let seeding = Seeding::clean(3000);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let operator = operator(&db);
+    let mut running = operator.start(&["run", "--yes", "--batch-rows", "100", "--max-rows-per-second", "1000"]);
+    while !running.has_ended() && Store(&db).progress().await.rows < 200 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    running.signal("TERM");
+    running.finish().await.expect_code(130);
+    let stood = db.patients().await;
+    let paused = operator.run(&["pause", "--reason", "the clinic opens"]).await.expect_code(0);
+    assert_eq!(paused.json()["next"], "reencrypt continue && reencrypt run --resume", "{paused}");
+    let status = operator.run(&["status"]).await.expect_code(0);
+    assert!(status.stdout.contains("the clinic opens"), "the pause left no trace: {status}");
+
+    let mut running = operator.start(&["run", "--resume", "--no-progress"]);
+    tokio::time::sleep(Duration::from_millis(4500)).await;
+    assert!(!running.has_ended(), "a paused process stays alive");
+    assert_eq!(db.patients().await, stood, "it wrote while it was paused");
+    let status = operator.run(&["status"]).await.expect_code(0);
+    assert_eq!(status.state(), "paused", "{status}");
+    assert_eq!(status.json()["next"], "reencrypt continue", "{status}");
+    assert!(status.json()["workers"][0]["waiting"].as_str().is_some_and(|why| why.contains("paused")), "{status}");
+    operator.run(&["continue"]).await.expect_code(0);
+    let end = running.finish().await.expect_code(0);
+    assert!(end.stderr.contains("waiting: paused (the clinic opens)"), "why it waited was not told: {end}");
+    assert_eq!(end.state(), "finished", "{end}");
+    audit.assert_rotated(&db.patients().await);
+}
+
+/// A canary bounds the first pass alone; afterwards there is nothing to look at first.
+async fn a_canary_on_a_later_pass_ends(engine: Engine) {
+    let seeding = Seeding::clean(300);
+    let db = engine.seeded(&seeding).await;
+    let operator = operator(&db);
+    let canary = operator.run(&["run", "--yes", "--canary", "100"]).await.expect_code(1);
+    assert_eq!(canary.state(), "paused", "{canary}");
+    operator.run(&["continue"]).await.expect_refusal("canary_waits", &["run --resume"]);
+    operator.run(&["run", "--resume"]).await.expect_code(0);
+    let state = format!("UPDATE {} SET state = 'awaiting_cutover'", db.store_table("run"));
+    db.execute(&state).await;
+    let resumed = operator.run(&["run", "--resume", "--canary", "10"]).await.expect_code(0);
+    assert_eq!(resumed.state(), "finished", "{resumed}");
 }
 
 async fn an_abandoned_run_ends_for_good(engine: Engine) {

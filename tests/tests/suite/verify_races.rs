@@ -124,3 +124,61 @@ async fn verify_trusts_no_checkpoint() {
     let verify = operator(&db).run(&["verify"]).await.expect_code(1);
     assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
 }
+
+/// A transaction that was open at the snapshot and is prepared while `verify` waits is no session any more, and not over either.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_transaction_that_is_prepared_during_the_wait_is_waited_for() {
+    let (db, stored) = rotated(500).await;
+    let mut writer =
+        statement(&db, &format!(r#"BEGIN; UPDATE "Patient" SET "city" = '{stored}' WHERE "id" = 77"#)).await;
+    let operator = operator(&db);
+    let running = operator.start(&["verify"]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let name = format!("update_{}", Random::of_test("prepared").within(0..1_000_000_000));
+    writer.execute(sqlx::raw_sql(AssertSqlSafe(format!("PREPARE TRANSACTION '{name}'")))).await.expect("prepared");
+    drop(writer);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    statement(&db, &format!("COMMIT PREPARED '{name}'")).await;
+    let verify = running.finish().await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
+}
+
+/// A partition that the snapshot did not have holds whatever was written into it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_made_during_the_wait_is_read() {
+    let (db, stored) = rotated(100).await;
+    let (run, read) = (db.as_postgres().role(Role::Run), db.as_postgres().role(Role::Read));
+    db.execute(&format!(
+        r#"CREATE TABLE "Visit" ("id" int PRIMARY KEY, "firstName" text NOT NULL) PARTITION BY RANGE ("id");
+           CREATE TABLE "Visit_1" PARTITION OF "Visit" FOR VALUES FROM (0) TO (1000);
+           GRANT SELECT ON "Visit", "Visit_1" TO {run}, {read};
+           INSERT INTO "Visit" SELECT "id", "firstName" FROM "Patient""#
+    ))
+    .await;
+    let operator = operator(&db);
+    operator.configure(
+        "[environment]\nname = \"test\"\n[[table]]\nname = \"Visit\"\n[table.columns]\nfirstName = \"gcm-triple-b64-iv16\"\n",
+    );
+    let open = statement(&db, r#"BEGIN; UPDATE "Patient" SET "zip" = "zip" WHERE "id" = 1"#).await;
+    let running = operator.start(&["verify"]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    db.execute(&format!(
+        r#"CREATE TABLE "Visit_2" PARTITION OF "Visit" FOR VALUES FROM (1000) TO (2000);
+           GRANT SELECT ON "Visit_2" TO {run}, {read};
+           INSERT INTO "Visit" VALUES (1500, '{stored}')"#
+    ))
+    .await;
+    drop(open);
+    let verify = running.finish().await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
+}
+
+/// Without a configuration the columns are those that a sample showed: nobody can say that there are no others.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_were_found_by_a_sample_are_not_all_there_is() {
+    let (db, _) = rotated(300).await;
+    let operator = operator(&db);
+    std::fs::remove_file(operator.folder().join("reencrypt.toml")).expect("the configuration");
+    let verify = operator.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
+}

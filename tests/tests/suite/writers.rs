@@ -1,7 +1,10 @@
 //! Invariant 1: no acknowledged write of the application is ever lost, reverted or resurrected; invariant 13: the application is never the
 //! victim; invariant 14: it terminates under writers that never stop.
 use crate::operator;
-use reencrypt_tests::{Cipher, Database, Finished, KEYS, Patient, Random, RowKey, Seeding, WriteKey, Writers, report};
+use reencrypt_tests::{
+    Audit, Cipher, Database, Finished, KEYS, Patient, Random, Role, RowKey, Seeding, WriteKey, Writers, report,
+};
+use sqlx::Executor;
 
 /// From the first pass through the cutover to a verification that holds, on keys in order and on keys in no order.
 #[tokio::test(flavor = "multi_thread")]
@@ -77,4 +80,36 @@ async fn verify_says_that_the_old_key_is_needed_while_it_is_written_with() {
     assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
     let ledger = writers.stop().await;
     assert_eq!(ledger.differences(&seeding, &seeding.keys, &db.patients().await), Vec::<String>::new());
+}
+
+/// A row that somebody keeps locked is left for a later sweep; its neighbours, that were lost to a compare, do not wait with it, and two workers do not take it from
+/// each other for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_stays_locked_is_left_alone_and_nothing_else() {
+    let seeding = Seeding::clean(600);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let operator = operator(&db);
+    let mut holder = db.as_postgres().connect(Role::Owner).await;
+    holder
+        .execute(sqlx::raw_sql(r#"BEGIN; SELECT 1 FROM "Patient" WHERE "id" = 77 FOR UPDATE"#))
+        .await
+        .expect("a lock");
+    let run = ["run", "--yes", "--workers", "2", "--batch-rows", "100", "--max-sweeps", "1"];
+    let run = operator.run(&run).await.expect_code(1);
+    let now = db.patients().await;
+    let moved = audit.moved(&now).len();
+    assert_eq!(moved, 599, "{run}");
+    let list = operator.run(&["quarantine", "list"]).await.expect_code(0);
+    let json = list.json();
+    let lines = json["quarantine"].as_array().expect("a list");
+    assert!(!lines.is_empty() && lines.iter().all(|line| line["class"] == "locked" && line["count"] == 1), "{list}");
+    let accept = ["quarantine", "accept", "--table", "Patient", "--column", "zip", "--class", "locked", "--count", "1"];
+    let accept: Vec<&str> = accept.into_iter().chain(["--reason", "in a hurry"]).collect();
+    operator.run(&accept).await.expect_refusal("acceptance_count", &["sweep"]);
+
+    holder.execute(sqlx::raw_sql("COMMIT")).await.expect("the lock's end");
+    let sweep = operator.run(&["sweep", "--yes"]).await.expect_code(0);
+    assert_eq!(sweep.state(), "finished", "{sweep}");
+    audit.assert_rotated(&db.patients().await);
 }

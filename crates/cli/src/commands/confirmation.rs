@@ -5,7 +5,7 @@ use crate::{
     session::Session,
     shell::Shell,
 };
-use reencrypt_engine::{Context, RunOptions};
+use reencrypt_engine::{Approved, Context, RunOptions};
 use reencrypt_planner::Plan;
 use std::fmt::Write as _;
 
@@ -44,7 +44,7 @@ pub(super) async fn confirm(
     let said = Said {
         yes: session.yes,
         readers_ready: options.readers_ready,
-        plan_id: options.plan_id.is_some(),
+        plan_id: options.approved.is_some(),
         production: plan.environment == PRODUCTION,
         terminal: session.terminal.can_ask(),
     };
@@ -76,7 +76,7 @@ pub(super) async fn confirm(
                 ));
             }
             options.readers_ready = true;
-            options.plan_id.get_or_insert_with(|| plan.id.clone());
+            options.approved.get_or_insert_with(|| Approved::Plan(Box::new(plan.clone())));
             Ok(true)
         }
     }

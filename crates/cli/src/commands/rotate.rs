@@ -9,7 +9,10 @@ use crate::{
     settings::{KeyNeeds, Need, Settings},
     signals::EXIT_INTERRUPTED,
 };
-use reencrypt_engine::{self as engine, Context, Intent, OnUnreadable, Prepared, Problem, Report, RunOptions, State};
+use reencrypt_engine::{
+    self as engine, Approved, Context, Intent, OnUnreadable, Prepared, Problem, Report, RunOptions, State,
+};
+use reencrypt_planner::Plan;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -17,6 +20,8 @@ use std::{
 
 /// How long the store is asked for a run's state beside the work itself.
 const STATUS_PATIENCE: Duration = Duration::from_secs(3);
+/// Digits of a plan's id in hex: a SHA-256.
+const PLAN_ID_DIGITS: usize = 64;
 const BOTH_KEYS: KeyNeeds = KeyNeeds::Pairs { old: Need::Required, new: Need::Required };
 
 /// The rotation.
@@ -26,7 +31,7 @@ pub(crate) async fn run(globals: &Globals, typed: RunArguments, session: &Sessio
     let context = Arc::new(settings.context(BOTH_KEYS, progress.observer(), session).await?);
     note_discovery(&context, session);
     let intent = if typed.resume { Intent::Resume } else { Intent::Run };
-    let mut options = run_options(typed);
+    let mut options = run_options(typed)?;
 
     let mut prepared = prepare(&context, &options, intent, session).await?;
     if !prepared.resumes() && confirmation::confirm(&context, prepared.plan(), &mut options, session).await? {
@@ -123,16 +128,31 @@ async fn wait(length: Duration, session: &Session) -> bool {
     }
 }
 
-fn run_options(typed: RunArguments) -> RunOptions {
-    RunOptions {
+fn run_options(typed: RunArguments) -> Result<RunOptions, Failure> {
+    Ok(RunOptions {
         tables: typed.tables,
         canary: typed.canary,
         ticket: typed.ticket,
         approved_by: typed.approved_by,
-        plan_id: typed.plan_id,
+        approved: typed.plan_id.map(approved).transpose()?,
         readers_ready: typed.readers_ready,
         ..pace(&typed.pace)
+    })
+}
+
+/// An id, or the file that `plan --out` wrote.
+fn approved(typed: String) -> Result<Approved, Failure> {
+    if typed.len() == PLAN_ID_DIGITS && typed.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(Approved::Id(typed.to_ascii_lowercase()));
     }
+    let text = std::fs::read_to_string(&typed).map_err(|e| {
+        Failure::new(
+            "plan_unreadable",
+            format!("{typed:?} is neither the {PLAN_ID_DIGITS} digits of a plan's id nor a file that can be read: {e}"),
+            "`reencrypt plan` prints the id; `reencrypt plan --out FILE` writes the plan",
+        )
+    })?;
+    Ok(Approved::Plan(Box::new(Plan::from_json(&text)?)))
 }
 
 fn pace(typed: &PaceArguments) -> RunOptions {
