@@ -94,7 +94,7 @@ pub(crate) enum Command {
     /// The values left alone, and their acceptance
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// What a key is
+    /// Say which configured key a key is, and what it opens
     #[command(subcommand)]
     Key(KeyCommand),
     /// Make a 256-bit key: here, as a data key of AWS KMS, or into AWS Secrets Manager

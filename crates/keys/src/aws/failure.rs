@@ -131,6 +131,10 @@ fn service(action: &str, code: &str, message: &str) -> AwsProblem {
         "NotFoundException" => AwsProblem::KeyMissing,
         "InvalidKeyUsageException" => AwsProblem::KeyUsage,
         "IncorrectKeyException" => AwsProblem::WrongKey,
+        // So it is said where the key that wrapped it is out of sight.
+        "AccessDeniedException" if action == DECRYPT && message.starts_with("The ciphertext refers to") => {
+            AwsProblem::WrongKey
+        }
         "InvalidCiphertextException" => AwsProblem::CiphertextRefused,
         "ResourceNotFoundException" => AwsProblem::SecretMissing,
         "InvalidRequestException" if secrets => AwsProblem::SecretUnusable,
@@ -189,7 +193,7 @@ impl AwsProblem {
             }
             Self::KeyMissing => "check the key id or alias, and the account and region (AWS_REGION, AWS_PROFILE)".to_owned(),
             Self::KeyUsage => "a symmetric key with the usage ENCRYPT_DECRYPT is needed".to_owned(),
-            Self::WrongKey => "name the key that wrapped it as key_id, or give the key that this one wrapped".to_owned(),
+            Self::WrongKey => "name the key that wrapped it as key_id, in its account and region, or give the data key that this one wrapped".to_owned(),
             Self::CiphertextRefused => {
                 "give the same encryption context as when it was wrapped, and the wrapped key exactly as it was printed".to_owned()
             }
@@ -226,7 +230,7 @@ impl fmt::Display for AwsProblem {
             }
             Self::KeyMissing => "there is no such KMS key",
             Self::KeyUsage => "the KMS key does not encrypt and decrypt data keys",
-            Self::WrongKey => "another KMS key wrapped this data key",
+            Self::WrongKey => "another KMS key wrapped this data key, or one that is out of sight",
             Self::CiphertextRefused => "the data key was wrapped with another encryption context, or was changed since",
             Self::SecretMissing => "there is no such secret, or no such version of it",
             Self::SecretUnusable => "the secret is marked for deletion, or cannot be used in its state",
@@ -260,6 +264,7 @@ mod tests {
             (DECRYPT, "IncorrectKeyException", "", "kms_wrong_key"),
             (DECRYPT, "InvalidCiphertextException", "", "kms_ciphertext_refused"),
             (DECRYPT, "AccessDeniedException", "KMS", "aws_denied"),
+            (DECRYPT, "AccessDeniedException", "The ciphertext refers to a customer master key that", "kms_wrong_key"),
             (GET_SECRET_VALUE, "AccessDeniedException", "not authorized", "aws_denied"),
             (GET_SECRET_VALUE, "AccessDeniedException", "Access to KMS is not allowed", "secret_key_denied"),
             (GET_SECRET_VALUE, "ResourceNotFoundException", "", "secret_missing"),
