@@ -98,8 +98,10 @@ pub struct ColumnSpec {
 /// One column with its keys derived.
 pub struct ColumnCipher {
     ring: Keyring,
-    /// Every preset that the column does not read: what opens in one of them is no plaintext.
-    undeclared: Keyring,
+    /// Every preset that the column does not read, of text and of bytes: what opens in one of them is no plaintext.
+    undeclared: [Keyring; 2],
+    /// What has a declared format's shape is of no other format.
+    trusts_shapes: bool,
     plaintext: PlaintextPolicy,
     nesting_max: usize,
 }
@@ -121,7 +123,8 @@ impl ColumnCipher {
     /// Derives the column's keys. Fails where a key has the wrong length for a cipher, where what is written needs a part
     /// that what is read does not bring, and where the nesting is out of range.
     pub fn new(spec: ColumnSpec, keys: &Arc<KeyPair>) -> Result<Self, LayoutError> {
-        let undeclared = Keyring::new(&spec, keys)?.undeclared(&spec, keys);
+        let ring = Keyring::new(&spec, keys)?;
+        let undeclared = [false, true].map(|binary| ring.undeclared(&spec, keys, binary));
         Ok(Self { undeclared, ..Self::of_declared(spec, keys)? })
     }
 
@@ -142,8 +145,14 @@ impl ColumnCipher {
                 ));
             }
         }
-        let (ring, undeclared) = (Keyring::new(&spec, keys)?, Keyring::none(&spec));
-        Ok(Self { ring, undeclared, plaintext: spec.plaintext, nesting_max })
+        let (ring, undeclared) = (Keyring::new(&spec, keys)?, [Keyring::none(&spec), Keyring::none(&spec)]);
+        Ok(Self { ring, undeclared, trusts_shapes: false, plaintext: spec.plaintext, nesting_max })
+    }
+
+    /// The same, but what has a declared format's shape and opens under no key is unreadable without a look at other formats. For the
+    /// wrong-key gate, to which a column declared in the wrong format is as bad as a wrong key.
+    pub fn trusting_shapes(self) -> Self {
+        Self { trusts_shapes: true, ..self }
     }
 
     /// What `stored` is.
@@ -164,13 +173,17 @@ impl ColumnCipher {
             Some(stored) => stored,
         };
         match peel(&self.ring, scratch, stored, expect) {
-            Reading::Foreign { damaged: false } => match self.open_undeclared(scratch, stored, expect) {
-                Some(Side::Old) => (Class::Old, Plaintext::Unreadable),
-                Some(Side::New) => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
-                None => (Class::Plaintext, Plaintext::Stored),
-            },
-            Reading::Foreign { damaged: true } => (Class::Unreadable(Refusal::Damaged), Plaintext::Unreadable),
-            Reading::Locked => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
+            Reading::Locked if self.trusts_shapes => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
+            unopened @ (Reading::Foreign { .. } | Reading::Locked) => {
+                match (self.open_undeclared(scratch, stored, expect), unopened) {
+                    (Some(Side::Old), _) => (Class::Old, Plaintext::Unreadable),
+                    (None, Reading::Foreign { damaged: false }) => (Class::Plaintext, Plaintext::Stored),
+                    (None, Reading::Foreign { damaged: true }) => {
+                        (Class::Unreadable(Refusal::Damaged), Plaintext::Unreadable)
+                    }
+                    _ => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
+                }
+            }
             Reading::Open(kernel) => {
                 let class = match self.refusal(&scratch.layers, &kernel) {
                     _ if has_old(&scratch.layers) => Class::Old,
@@ -229,11 +242,18 @@ impl ColumnCipher {
         }
     }
 
-    /// The key under which a value of no declared format opens in another known one: old, if any of its layers is.
+    /// The key under which a value of no declared format opens in another known one: old, if any of its layers is. A column of bytes may
+    /// hold formats of both kinds, told apart at a glance: what is text is of no binary format, and what is not ASCII of no text one.
     fn open_undeclared(&self, scratch: &mut Scratch, stored: &[u8], expect: Expect) -> Option<Side> {
-        let opened = matches!(peel(&self.undeclared, scratch, stored, expect), Reading::Open(_));
-        let side = if has_old(&scratch.layers) { Side::Old } else { Side::New };
-        opened.then_some(side)
+        let [of_text, of_bytes] = &self.undeclared;
+        let is_binary = self.ring.written().format.is_binary();
+        let rings =
+            [(of_text, !is_binary || stored.is_ascii()), (of_bytes, is_binary || std::str::from_utf8(stored).is_err())];
+        rings.into_iter().filter(|(_, may_hold)| *may_hold).find_map(|(ring, _)| {
+            let opened = matches!(peel(ring, scratch, stored, expect), Reading::Open(_));
+            let side = if has_old(&scratch.layers) { Side::Old } else { Side::New };
+            opened.then_some(side)
+        })
     }
 
     /// Why a value with these layers is not rewritten, if so.

@@ -60,14 +60,14 @@ impl Keyring {
         Self { candidates: Vec::new(), write: 0, table: spec.table.clone(), column: spec.column.clone() }
     }
 
-    /// The presets of the same kind of column that this ring does not read. A preset whose key cannot be derived from the pair can hold
-    /// nothing under it.
-    pub(crate) fn undeclared(&self, spec: &ColumnSpec, keys: &KeyPair) -> Self {
+    /// The presets of text or of bytes that this ring does not read. A preset whose key cannot be derived from the pair can hold nothing
+    /// under it.
+    pub(crate) fn undeclared(&self, spec: &ColumnSpec, keys: &KeyPair, binary: bool) -> Self {
         let names = Names { table: &spec.table, column: &spec.column };
         let is_read =
             |format: &Format| self.candidates.iter().any(|candidate| candidate.format.spec() == format.spec());
         let others = crate::presets().iter().filter_map(|preset| Format::preset(preset.name));
-        let others = others.filter(|format| format.is_binary() == spec.write.is_binary() && !is_read(format));
+        let others = others.filter(|format| format.is_binary() == binary && !is_read(format));
         let candidates = others.filter_map(|format| Candidate::new(format, names, keys).ok()).collect();
         Self { candidates, ..Self::none(spec) }
     }

@@ -265,12 +265,16 @@ fn refusals_have_stable_names() {
 #[test]
 fn what_opens_in_another_known_format_is_no_plaintext() {
     let pair = keys(1, 2);
-    for other in ["gcm-triple-hex-iv12", "gcm-blob-b64-iv12"] {
+    // A column of bytes may hold formats of text and of bytes, whichever of them it declares; any bytes have the shape of some.
+    let (text, bytes) = ("gcm-triple-hex-iv12", "gcm-bytes-iv12");
+    for (other, declared) in
+        [(text, PLATFORM), ("gcm-blob-b64-iv12", PLATFORM), (bytes, PLATFORM), (text, bytes), ("gcm-bytes-iv16", bytes)]
+    {
         let writer = RowCipher::new(vec![column(&[other], other, PlaintextPolicy::Encrypt, &keys(99, 1))], vec![]);
         let value = reseal(&writer, Some(b"Jane"), None).value(0, 0).unwrap().to_vec();
         for policy in [PlaintextPolicy::Refuse, PlaintextPolicy::Keep, PlaintextPolicy::Encrypt] {
-            let column = column(&[PLATFORM], PLATFORM, policy, &pair);
-            assert_eq!(column.classify(Some(&value), Expect::New), Class::Old, "{other}");
+            let column = column(&[declared], declared, policy, &pair);
+            assert_eq!(column.classify(Some(&value), Expect::New), Class::Old, "{other} in {declared}");
             let resealed = reseal(&RowCipher::new(vec![column], vec![]), Some(&value), None);
             assert_eq!(resealed.outcome(0, 0), Outcome::Quarantined(Refusal::Unreadable), "{other}");
             assert!(!resealed.changes(0));

@@ -41,6 +41,8 @@ pub enum ColumnKind {
     Bytes,
     /// json, jsonb
     Json,
+    /// An array of texts, bytes or documents. It is read as a JSON array of them, and never written.
+    Array,
     /// anything else
     Other,
 }
@@ -134,6 +136,8 @@ pub struct Collation {
 /// What the role may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Privileges {
+    /// USAGE on the schemas of its leaves (true on SQLite)
+    pub schema_usage: bool,
     /// SELECT on the whole table (else see the columns)
     pub select: bool,
     /// SELECT on `xmin` and `ctid` (true on SQLite)
@@ -147,7 +151,7 @@ pub struct Privileges {
 pub struct Leaf {
     /// its own name
     pub name: TableName,
-    /// from the statistics or the file size; exact on SQLite for small tables
+    /// Live rows from the statistics or the file size, dead ones never counted; exact on SQLite for small tables.
     pub rows_estimate: u64,
     /// heap and TOAST
     pub heap_bytes: u64,
@@ -225,4 +229,6 @@ pub struct Server {
     pub standbys: u32,
     /// age of the oldest snapshot held by anyone, in seconds, where visible
     pub oldest_snapshot_s: Option<u64>,
+    /// `deadlock_timeout`: how long a session waits for a lock before it looks for a deadlock and ends itself (PostgreSQL)
+    pub deadlock_timeout_ms: Option<u32>,
 }

@@ -143,6 +143,14 @@ impl Transaction<'_> {
         }
     }
 
+    /// The schema that the database URL names for unqualified tables, if it names one (PostgreSQL).
+    pub fn url_schema(&self) -> Option<&str> {
+        match &*self.0 {
+            Connection::Postgres(connection) => connection.url_schema(),
+            Connection::Sqlite(_) => None,
+        }
+    }
+
     /// The server: version, whether it is a standby or read-only, role, bypass of row-level security, free connections, collation versions.
     pub async fn server(&mut self) -> Result<Server> {
         on!(self.0, c => c.server().await)

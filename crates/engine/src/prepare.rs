@@ -55,7 +55,9 @@ pub async fn plan(context: &Context, tables: &[String], options: SurveyOptions) 
     let acceptances = acceptances(context, &mut session).await;
     let (configuration, found) = configuration(context, &mut session, options.sample).await?;
     let mut plan = draft(context, &mut session, &configuration, tables, false).await?;
-    plan.findings.extend(found);
+    add(&mut plan, found);
+    // Discovery has just looked at every column.
+    let options = SurveyOptions { discover: options.discover && !context.configuration.tables.is_empty(), ..options };
     survey(context, &mut session, &mut plan, &configuration, options, &acceptances).await?;
     session.close().await;
     let report = report_of_plan(&plan);
@@ -96,21 +98,26 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     };
     let tables = narrowed(&options, run.as_ref())?;
     let mut plan = draft(&context, &mut session, &configuration, &tables, true).await?;
-    plan.findings.extend(found);
+    add(&mut plan, found);
     let acceptances = acceptances(&context, &mut session).await;
     if let Some(run) = &run {
         let bound = summary::parse_plan(run)?;
         same_plan(&bound, &plan)?;
-        refuse_findings(&plan, fails)?;
+        refuse_findings(&plan.findings, fails)?;
         plan = bound;
     } else {
-        refuse_findings(&plan, fails)?;
+        refuse_findings(&plan.findings, fails)?;
         if let Some(error) = hidden {
             return Err(error);
         }
-        let survey_options = SurveyOptions { sample: RUN_SAMPLE, ceiling: options.ceiling, ..SurveyOptions::default() };
+        let survey_options = SurveyOptions {
+            sample: RUN_SAMPLE,
+            ceiling: options.ceiling,
+            discover: !context.configuration.tables.is_empty(),
+            ..SurveyOptions::default()
+        };
         survey(&context, &mut session, &mut plan, &configuration, survey_options, &acceptances).await?;
-        refuse_findings(&plan, fails)?;
+        refuse_findings(&plan.findings, fails)?;
     }
     approved(&options, &plan)?;
     let server = server(&mut session).await?;
@@ -320,7 +327,8 @@ async fn configuration(
     }
     let Discovery { tables, findings } =
         reencrypt_planner::discover(session, &context.keys, &context.pool, sample).await?;
-    if tables.is_empty() {
+    // What this role could not look at says more than that nothing was found in the rest.
+    if tables.is_empty() && !findings.iter().any(fails) {
         return Err(Error::refused(
             "nothing_found",
             "no column of this database holds values that open under the given keys",
@@ -328,6 +336,14 @@ async fn configuration(
         ));
     }
     Ok((Configuration { tables, ..context.configuration.clone() }, findings))
+}
+
+/// Adds what discovery found. Where it could not look, the reason stands for the plan's own word that there is nothing.
+fn add(plan: &mut Plan, found: Vec<Finding>) {
+    if plan.tables.is_empty() && found.iter().any(fails) {
+        plan.findings.retain(|finding| finding.code != "nothing_found");
+    }
+    plan.findings.extend(found);
 }
 
 async fn draft(
@@ -413,19 +429,39 @@ fn same_plan(bound: &Plan, now: &Plan) -> Result<(), Error> {
     } else {
         "plan_changed"
     };
-    Err(Error::refused(code, format!("the run was begun with another plan: {difference}"), resume))
+    let message = format!("the run was begun with another plan: {difference}");
+    if schema_changed(bound, now) {
+        return Err(Error::refused(
+            code,
+            message,
+            "what was rotated stays rotated, and both keys stay needed. Take the change back and go on with `reencrypt run --resume`; or \
+             keep it: end this run with `reencrypt abandon`, look at `reencrypt plan`, and start a new run, which rotates what is left",
+        ));
+    }
+    Err(Error::refused(code, message, resume))
 }
 
-fn fails(finding: &Finding) -> bool {
+/// Whether the plans would be the same but for what the database's tables are.
+fn schema_changed(bound: &Plan, now: &Plan) -> bool {
+    let mut as_before = now.clone();
+    for table in &mut as_before.tables {
+        if let Some(before) = bound.tables.iter().find(|before| before.name == table.name) {
+            table.schema_hash.clone_from(&before.schema_hash);
+        }
+    }
+    bound.first_difference(&as_before).is_none()
+}
+
+pub(crate) fn fails(finding: &Finding) -> bool {
     finding.severity == Severity::Fail
 }
 
 /// What plan states as a finding, run refuses.
-pub(crate) fn refuse_findings(plan: &Plan, prevents: fn(&Finding) -> bool) -> Result<(), Error> {
+pub(crate) fn refuse_findings(findings: &[Finding], prevents: fn(&Finding) -> bool) -> Result<(), Error> {
     // What is wrong with a table says more than what is wrong around it.
-    let first = plan.findings.iter().filter(|finding| prevents(finding)).min_by_key(|finding| finding.table.is_none());
+    let first = findings.iter().filter(|finding| prevents(finding)).min_by_key(|finding| finding.table.is_none());
     let Some(first) = first else { return Ok(()) };
-    let others = plan.findings.iter().filter(|finding| prevents(finding)).count() - 1;
+    let others = findings.iter().filter(|finding| prevents(finding)).count() - 1;
     let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
     Err(Error::refused(
         &first.code,

@@ -81,8 +81,8 @@ async fn catalog_table(tx: &mut Transaction<'_>, plan: &TablePlan) -> Result<Tab
         [] => Table { row_key: Vec::new(), ..table },
         names => with_row_key(table, names).map_err(|_| changed("its row key is no unique key any more"))?,
     };
-    if schema_hash(&table) != plan.schema_hash {
-        return Err(changed("its columns, their types or its row key are others"));
+    if schema_hash(&table, &plan.slots()) != plan.schema_hash {
+        return Err(changed("its columns, their types, its row key or the unique indexes on its values are others"));
     }
     Ok(table)
 }
@@ -94,6 +94,20 @@ pub(crate) fn selections(table: &Table, slots: &[String]) -> Result<Vec<Selectio
 
 /// The ciphers of a table's slots under `pair`.
 pub(crate) fn row_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) -> Result<RowCipher, Error> {
+    cipher_of(plan, table, pair, |column| column)
+}
+
+/// The same for the wrong-key gate: see [`ColumnCipher::trusting_shapes`].
+pub(crate) fn gate_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) -> Result<RowCipher, Error> {
+    cipher_of(plan, table, pair, ColumnCipher::trusting_shapes)
+}
+
+fn cipher_of(
+    plan: &Plan,
+    table: &TablePlan,
+    pair: &Arc<KeyPair>,
+    made: fn(ColumnCipher) -> ColumnCipher,
+) -> Result<RowCipher, Error> {
     let mut columns = Vec::with_capacity(table.columns.len());
     for column in &table.columns {
         let spec = ColumnSpec {
@@ -104,7 +118,8 @@ pub(crate) fn row_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) ->
             table: table.table_alias.clone().unwrap_or_else(|| table.name.name.clone()),
             column: column.column_alias.clone().unwrap_or_else(|| column.column.clone()),
         };
-        columns.push(ColumnCipher::new(spec, pair).map_err(|source| refused(table, &column.column, source))?);
+        let cipher = ColumnCipher::new(spec, pair).map_err(|source| refused(table, &column.column, source))?;
+        columns.push(made(cipher));
     }
     let mut hashes = Vec::with_capacity(table.blind_indexes.len());
     for index in &table.blind_indexes {

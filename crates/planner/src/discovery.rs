@@ -8,7 +8,7 @@ mod formats;
 mod hashes;
 mod scan;
 
-pub(crate) use scan::{TableScan, scan, under};
+pub(crate) use scan::{Scanned, TableScan, scan, under};
 
 use crate::{ColumnSettings, Error, Finding, Keyring, TableSettings, finding, resolution::written_name};
 use reencrypt_crypto::{PlaintextPolicy, Pool};
@@ -20,11 +20,12 @@ use std::sync::Arc;
 pub struct Discovery {
     /// tables with columns whose values open under a key (mixed plaintext gives `plaintext = "keep"`)
     pub tables: Vec<TableSettings>,
-    /// shaped like ciphertext but not opened; hashes nobody can explain; tables that cannot be rotated
+    /// Shaped like ciphertext but not opened; hashes nobody can explain; tables that cannot be rotated or looked at. The latter are failures
+    /// where nothing was found.
     pub findings: Vec<Finding>,
 }
 
-/// Looks at every text and bytea column of every visible table on a sample, finds those that hold values of a known
+/// Looks at every column of text, bytes, documents and arrays of every visible table on a sample, finds those that hold values of a known
 /// preset and tries the keys on them; columns of 64 hex digits beside a discovered column are tried against the
 /// blind-index presets (`emailHash`, `dobHash` of the platform).
 pub async fn discover(
@@ -33,10 +34,11 @@ pub async fn discover(
     pool: &Arc<Pool>,
     sample: u32,
 ) -> Result<Discovery, Error> {
-    let (scans, names) = scan(session, keys, pool, sample).await?;
+    let Scanned { tables: scans, names, .. } = scan(session, keys, pool, sample).await?;
+    let nothing = scans.iter().all(|scan| scan.found.is_empty());
     let mut discovery = Discovery { tables: Vec::new(), findings: Vec::new() };
     for scan in scans {
-        discovery.findings.extend(scan.unread());
+        discovery.findings.extend(if nothing { scan.refused() } else { scan.unread() });
         discovery.findings.extend(scan.unopened());
         discovery.findings.extend(scan.embedded());
         if scan.found.is_empty() {

@@ -125,7 +125,10 @@ async fn locate(
         }
         Resolution::Ambiguous(candidates) => {
             let candidates: Vec<String> = candidates.iter().map(ToString::to_string).collect();
-            let message = format!("several schemas have this table: write one of {}", candidates.join(", "));
+            let message = format!(
+                "several schemas have this table: write one of {}, or name the schema in the database URL (`?schema=...`)",
+                candidates.join(", ")
+            );
             findings.push(Finding::fail("table_ambiguous", message).on_name(&settings.name));
         }
     }
@@ -167,12 +170,14 @@ fn draft_table(
         indexed: table.indexes.iter().any(|index| index.columns.contains(&hash.column)),
         sample: ClassCounts::default(),
     });
-    let blind_indexes = blind_indexes.collect();
+    let blind_indexes: Vec<BlindIndexPlan> = blind_indexes.collect();
+    let slots = columns.iter().map(|column| &column.column).chain(blind_indexes.iter().map(|index| &index.column));
+    let slots: Vec<String> = slots.cloned().collect();
     (!columns.is_empty()).then(|| TablePlan {
         name: table.name.clone(),
         key: context.configuration.pair_of(settings).to_owned(),
         row_key: table.row_key.iter().map(|column| column.name.clone()).collect(),
-        schema_hash: schema_hash(&table),
+        schema_hash: schema_hash(&table, &slots),
         columns,
         blind_indexes,
         subject: settings.subject.clone(),

@@ -113,7 +113,10 @@ impl Error {
                     None => format!("its tables: {}", known.join(", ")),
                 }
             }
-            Error::SchemaChanged { .. } => "make a new plan with `reencrypt plan` and look at what changed".into(),
+            Error::SchemaChanged { .. } => "take the change back, and `reencrypt run --resume` goes on; or keep it: `reencrypt abandon` ends a run \
+                 that was begun before it (what was rotated stays, both keys stay needed), `reencrypt plan` shows the table as it is now, and \
+                 a new run rotates what is left"
+                .into(),
             Error::KeyChanged { .. } => {
                 "give the keys that the plan was made with; `reencrypt plan` prints the fingerprints".into()
             }

@@ -34,6 +34,7 @@ pub use draft::draft;
 pub use error::Error;
 pub use finding::{Finding, Severity};
 pub use gate::{Ceiling, GateCounts};
+pub use nearest::nearest;
 pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};
 pub use schema::schema_hash;
 pub use survey::{ClassCounts, SurveyOptions, survey, unlisted};

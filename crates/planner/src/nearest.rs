@@ -1,7 +1,7 @@
 //! The known name that somebody may have meant.
 
 /// The candidate closest to `word`, letter case aside, or `None` where none is close.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = word.to_lowercase();
     let distance_max = (wanted.chars().count() / 3).max(2);
     candidates

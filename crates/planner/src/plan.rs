@@ -56,7 +56,7 @@ pub struct TablePlan {
     pub key: String,
     /// columns of the row key
     pub row_key: Vec<String>,
-    /// SHA-256 (hex) of columns, types, row key
+    /// SHA-256 (hex) of columns, types, row key, and the unique indexes on its slots
     pub schema_hash: String,
     /// encrypted columns: slots 0..
     pub columns: Vec<ColumnPlan>,

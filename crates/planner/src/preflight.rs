@@ -12,6 +12,8 @@ mod relation;
 mod server;
 
 pub(crate) use keys::keys;
+pub(crate) use privileges::missing_select;
+pub(crate) use relation::hidden_rows;
 pub(crate) use relation::kind as relation_kind;
 pub(crate) use server::server;
 

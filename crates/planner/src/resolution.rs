@@ -12,9 +12,9 @@ pub(crate) enum Resolution {
     Ambiguous(Vec<TableName>),
 }
 
-/// Looks `written` up: `schema.table`, or a name that one schema alone has.
+/// Looks `written` up: `schema.table`, or a name that the database URL's schema has, or one schema alone.
 pub(crate) async fn resolve(tx: &mut Transaction<'_>, names: &[TableName], written: &str) -> Result<Resolution, Error> {
-    let mut candidates = candidates(names, written);
+    let mut candidates = candidates(names, tx.url_schema(), written);
     if candidates.len() > 1 {
         return Ok(Resolution::Ambiguous(candidates));
     }
@@ -24,7 +24,7 @@ pub(crate) async fn resolve(tx: &mut Transaction<'_>, names: &[TableName], writt
         return Ok(Resolution::Found(Box::new(table)));
     }
     // Not among the tables: it may be a view, which is refused by its own check rather than called missing.
-    for name in guesses(tx.dialect(), written) {
+    for name in guesses(tx.dialect(), tx.url_schema(), written) {
         if let Some(table) = tx.table(&name).await? {
             return Ok(Resolution::Found(Box::new(table)));
         }
@@ -32,26 +32,34 @@ pub(crate) async fn resolve(tx: &mut Transaction<'_>, names: &[TableName], writt
     Ok(Resolution::Missing(suggestion(names, written)))
 }
 
-/// The tables that `written` can mean: all of that name, or the one of that qualified name.
-pub(crate) fn candidates(names: &[TableName], written: &str) -> Vec<TableName> {
+/// The tables that `written` can mean: the one of that qualified name, the one of that name in the URL's schema, else all of that name.
+pub(crate) fn candidates(names: &[TableName], url_schema: Option<&str>, written: &str) -> Vec<TableName> {
     let qualified = |name: &TableName| {
         let rest = written.strip_prefix(name.schema.as_str());
         rest.and_then(|rest| rest.strip_prefix('.')) == Some(name.name.as_str())
     };
-    names.iter().filter(|name| name.name == written || qualified(name)).cloned().collect()
+    let mut found: Vec<TableName> =
+        names.iter().filter(|name| name.name == written || qualified(name)).cloned().collect();
+    let preferred = |name: &TableName| name.name == written && Some(name.schema.as_str()) == url_schema;
+    // A qualified name that is the plain name of a table elsewhere stays ambiguous.
+    if found.iter().any(preferred) && !found.iter().any(qualified) {
+        found.retain(preferred);
+    }
+    found
 }
 
-/// How a table is written in a configuration: by its name alone where no other schema has one of that name.
+/// How a table is written in a configuration: by its name alone where no other schema has one of that name. The URL's schema makes no
+/// difference: the configuration may be used with another URL.
 pub(crate) fn written_name(names: &[TableName], table: &TableName) -> String {
-    match candidates(names, &table.name).as_slice() {
+    match candidates(names, None, &table.name).as_slice() {
         [only] if only == table => table.name.clone(),
         _ => format!("{}.{}", table.schema, table.name),
     }
 }
 
-fn guesses(dialect: Dialect, written: &str) -> Vec<TableName> {
+fn guesses(dialect: Dialect, url_schema: Option<&str>, written: &str) -> Vec<TableName> {
     let schema = match dialect {
-        Dialect::Postgres => "public",
+        Dialect::Postgres => url_schema.unwrap_or("public"),
         Dialect::Sqlite => "main",
     };
     let name = |schema: &str, name: &str| TableName { schema: schema.to_owned(), name: name.to_owned() };
@@ -82,10 +90,14 @@ mod tests {
     #[test]
     fn a_name_means_one_table_or_is_ambiguous_never_a_guess() {
         let known = names(&[("public", "Patient"), ("old", "Patient"), ("public", "a.b"), ("public", "Clinic")]);
-        assert_eq!(candidates(&known, "Patient").len(), 2);
-        assert_eq!(candidates(&known, "old.Patient"), names(&[("old", "Patient")]));
-        assert_eq!(candidates(&known, "a.b"), names(&[("public", "a.b")]));
-        assert_eq!(candidates(&known, "patient"), []);
+        assert_eq!(candidates(&known, None, "Patient").len(), 2);
+        assert_eq!(candidates(&known, None, "old.Patient"), names(&[("old", "Patient")]));
+        assert_eq!(candidates(&known, None, "a.b"), names(&[("public", "a.b")]));
+        assert_eq!(candidates(&known, None, "patient"), []);
+        assert_eq!(candidates(&known, Some("old"), "Patient"), names(&[("old", "Patient")]));
+        assert_eq!(candidates(&known, Some("crm"), "Patient").len(), 2, "the URL's schema has none");
+        assert_eq!(candidates(&known, Some("old"), "public.Patient"), names(&[("public", "Patient")]));
+        assert_eq!(candidates(&known, Some("old"), "Clinic"), names(&[("public", "Clinic")]));
         assert_eq!(written_name(&known, &known[1]), "old.Patient");
         assert_eq!(written_name(&known, &known[3]), "Clinic");
     }

@@ -1,19 +1,25 @@
 //! The shape of a table that a run relies on: its columns, their types and its row key.
-use reencrypt_db::{RowKeyColumn, Table};
+use reencrypt_db::{Index, RowKeyColumn, Table};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 
-/// SHA-256 (hex) of a table's columns with their types and of its row key. Leaves, indexes and statistics are no part
-/// of it: a new partition is no change of schema.
-pub fn schema_hash(table: &Table) -> String {
+/// SHA-256 (hex) of a table's columns with their types, of its row key, and of the unique indexes that stand on `slots`, the columns that are
+/// rewritten. Leaves, other indexes and statistics are no part of it: a new partition is no change of schema.
+pub fn schema_hash(table: &Table, slots: &[String]) -> String {
     #[derive(serde::Serialize)]
     struct Shape<'a> {
         columns: Vec<(&'a str, &'a str, bool, bool)>,
         row_key: Vec<(&'a str, &'a str)>,
+        /// Each set of columns once: an index that is built anew beside itself is no other.
+        #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+        unique: BTreeSet<(&'a [String], bool)>,
     }
+    let on_slots = |index: &&Index| index.unique && index.columns.iter().any(|column| slots.contains(column));
     let columns = table.columns.iter();
     let shape = Shape {
         columns: columns.map(|c| (c.name.as_str(), c.type_name.as_str(), c.not_null, c.generated)).collect(),
         row_key: table.row_key.iter().map(|c| (c.name.as_str(), c.type_name.as_str())).collect(),
+        unique: table.indexes.iter().filter(on_slots).map(|i| (i.columns.as_slice(), i.partial)).collect(),
     };
     digest(&shape)
 }

@@ -10,7 +10,7 @@ pub use unlisted::unlisted;
 
 use crate::{
     Ceiling, Configuration, Error, Keyring, Plan, TablePlan,
-    bind::{row_cipher, selections},
+    bind::{gate_cipher, row_cipher, selections},
     estimate::{estimate, nonce_budget},
     finding,
     schema::with_row_key,
@@ -143,7 +143,7 @@ async fn survey_table(
     });
     let Some(table) = table.filter(|table| readable(table, table_plan)) else { return Ok(None) };
     let leaves = selections(&table, &table_plan.slots())?;
-    let cipher = Arc::new(row_cipher(plan, table_plan, pair)?);
+    let cipher = Arc::new(gate_cipher(plan, table_plan, pair)?);
     let mut tally = Tally::new(&table, table_plan);
     let samples = sample(session, &table, &leaves, options.sample, options.seed).await?;
     for rows in samples {
@@ -165,6 +165,7 @@ fn readable(table: &Table, plan: &TablePlan) -> bool {
     let visible = |name: &String| table.column(name).is_some_and(|column| column.can_select);
     let columns = plan.row_key.iter().chain(&plan.slots()).all(visible);
     table.row_security != RowSecurity::Active
+        && table.privileges.schema_usage
         && table.privileges.select_system
         && (table.privileges.select || columns)
         && plan.slots().iter().all(|name| table.column(name).is_some())

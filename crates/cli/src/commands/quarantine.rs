@@ -25,8 +25,36 @@ pub(crate) async fn run(globals: &Globals, typed: &QuarantineCommand, session: &
 
 async fn accept(context: &Context, typed: &QuarantineAcceptArguments, session: &Session) -> Result<Outcome, Failure> {
     let QuarantineAcceptArguments { table, column, class, count, reason } = typed;
-    let lines = session.unless_stopped(engine::accept(context, table, column, class, *count, reason)).await?;
-    Ok(listed("quarantine accept", &lines))
+    match session.unless_stopped(engine::accept(context, table, column, class, *count, reason)).await {
+        Ok(lines) => Ok(listed("quarantine accept", &lines)),
+        Err(failure) if failure.code == "acceptance_count" => {
+            let lines = session.unless_stopped(engine::quarantine_list(context)).await?;
+            Err(Failure { hint: meant(&lines, table, column, class).or(failure.hint), ..failure })
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The name that was probably meant, where one of those typed is not in the list; `None` where all are there or nothing is near.
+fn meant(lines: &[ResidueLine], table: &str, column: &str, class: &str) -> Option<String> {
+    let bare = |line: &ResidueLine| line.table.rsplit_once('.').map(|(_, name)| name.to_owned()).unwrap_or_default();
+    let is_table = |line: &&ResidueLine| line.table == table || bare(line) == table;
+    let of_table: Vec<&ResidueLine> = lines.iter().filter(is_table).collect();
+    let (typed, known): (_, Vec<String>) = if of_table.is_empty() {
+        let qualified = table.contains('.');
+        (table, lines.iter().map(|line| if qualified { line.table.clone() } else { bare(line) }).collect())
+    } else if of_table.iter().all(|line| line.column != column) {
+        (column, of_table.iter().map(|line| line.column.clone()).collect())
+    } else {
+        let of_column = of_table.iter().filter(|line| line.column == column);
+        (class, of_column.map(|line| line.class.clone()).collect())
+    };
+    if known.iter().any(|name| name == typed) {
+        return None;
+    }
+    let name = reencrypt_planner::nearest(typed, known.iter().map(String::as_str))?;
+    let name = crate::terminal::escaped(name);
+    Some(format!("did you mean `{name}`? `reencrypt quarantine list` shows tables, columns, classes and counts"))
 }
 
 /// With row keys: the one result that can identify people, and only because it was asked for.
@@ -115,5 +143,26 @@ mod tests {
         assert!(shown.contains("--column 'last name' --class unreadable --count 3"), "{shown}");
         assert!(!text(&[line("email", 2, 2)]).contains("next:"));
         assert_eq!(text(&[]), NOTHING);
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_the_name_that_was_meant() {
+        let line = |table: &str, column: &str| ResidueLine {
+            table: table.into(),
+            column: column.into(),
+            class: "unreadable".into(),
+            count: 2,
+            accepted: 0,
+            reason: None,
+        };
+        let lines = [line("public.Patient", "firstName"), line("crm.Contact", "email")];
+        let said = |table, column, class| meant(&lines, table, column, class).unwrap_or_default();
+        assert!(said("Patient", "fristName", "unreadable").starts_with("did you mean `firstName`?"));
+        assert!(said("patients", "firstName", "unreadable").starts_with("did you mean `Patient`?"));
+        assert!(said("crm.Contacts", "email", "unreadable").starts_with("did you mean `crm.Contact`?"));
+        assert!(said("Contact", "email", "unreadible").starts_with("did you mean `unreadable`?"));
+        assert_eq!(said("Patient", "firstName", "unreadable"), "", "the names are right, the count is not");
+        assert_eq!(said("Patient", "zzzzzzzzz", "unreadable"), "", "nothing is near");
+        assert_eq!(said("Patient", "email", "unreadable"), "", "a column of another table");
     }
 }

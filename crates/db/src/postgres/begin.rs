@@ -42,17 +42,21 @@ pub(crate) fn begin(mode: &Mode<'_>, left_open: bool, version: u32) -> String {
     sql
 }
 
-/// Statements that make the rest of a transaction read heaps in the order of their blocks, never through an index.
+/// Statements that make the rest of a transaction read heaps in the order of their blocks, never through an index, and by one process:
+/// the rows of several come in no order, and a scan that goes on after the last one would skip some.
 pub(crate) fn heap_alone(sql: &mut String) {
     for setting in
         ["enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan", "enable_seqscan", "synchronize_seqscans"]
     {
         set(sql, setting, "off");
     }
+    set(sql, "max_parallel_workers_per_gather", "0");
 }
 
 fn reading(sql: &mut String, idle_ms: u64) {
     common(sql);
+    // Bytes inside arrays travel in one form.
+    set(sql, "bytea_output", "hex");
     // No application code runs in a read, so nothing needs the application's path.
     set(sql, "search_path", "pg_catalog, pg_temp");
     set(sql, "lock_timeout", &READ_LOCK_MS.to_string());
@@ -88,8 +92,8 @@ mod tests {
         assert_eq!(
             begin(&Mode::Read, false, 150_018),
             "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL row_security = off; \
-             SET LOCAL client_min_messages = error; SET LOCAL jit = off; SET LOCAL search_path = pg_catalog, pg_temp; \
-             SET LOCAL lock_timeout = 10000; SET LOCAL statement_timeout = 55000; \
+             SET LOCAL client_min_messages = error; SET LOCAL jit = off; SET LOCAL bytea_output = hex; \
+             SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = 10000; SET LOCAL statement_timeout = 55000; \
              SET LOCAL idle_in_transaction_session_timeout = 60000; SELECT pg_catalog.pg_backend_pid()::pg_catalog.text"
         );
     }
@@ -112,10 +116,11 @@ mod tests {
             begin(&Mode::Snapshot(Some(&snapshot)), false, 170_000),
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '00000003-0000001B-1'; \
              SET LOCAL row_security = off; SET LOCAL client_min_messages = error; SET LOCAL jit = off; \
-             SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = 10000; \
+             SET LOCAL bytea_output = hex; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = 10000; \
              SET LOCAL statement_timeout = 55000; SET LOCAL idle_in_transaction_session_timeout = 0; \
              SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; \
-             SET LOCAL enable_seqscan = off; SET LOCAL synchronize_seqscans = off; SET LOCAL transaction_timeout = 0; \
+             SET LOCAL enable_seqscan = off; SET LOCAL synchronize_seqscans = off; \
+             SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL transaction_timeout = 0; \
              SELECT pg_catalog.pg_backend_pid()::pg_catalog.text"
         );
         assert!(!begin(&Mode::Snapshot(None), false, 160_000).contains("transaction_timeout"));

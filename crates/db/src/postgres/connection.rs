@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     pid: i64,
     /// For example 150018.
     version: u32,
+    /// As the URL says it.
+    schema: Option<String>,
     deadline: Duration,
     /// The server's own limit in the open transaction.
     statement_timeout_ms: u64,
@@ -81,6 +83,7 @@ impl Connection {
             state: State::Idle,
             pid: 0,
             version,
+            schema: server.schema.clone(),
             deadline: limit,
             statement_timeout_ms: READ_STATEMENT_MS,
             batch_rows_max: u32::MAX,
@@ -95,6 +98,10 @@ impl Connection {
 
     pub(crate) fn version(&self) -> u32 {
         self.version
+    }
+
+    pub(crate) fn url_schema(&self) -> Option<&str> {
+        self.schema.as_deref()
     }
 
     pub(crate) fn is_usable(&self) -> bool {

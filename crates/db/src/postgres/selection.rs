@@ -275,18 +275,22 @@ impl Slot {
         let raw = match column.kind {
             ColumnKind::Text => plain.contains(&type_name),
             ColumnKind::Bytes => true,
-            ColumnKind::Json | ColumnKind::Other => false,
+            ColumnKind::Json | ColumnKind::Array | ColumnKind::Other => false,
         };
         let cast = match column.kind {
             ColumnKind::Text | ColumnKind::Bytes => String::new(),
-            ColumnKind::Json | ColumnKind::Other => format!("::{}", column.type_name),
+            ColumnKind::Json | ColumnKind::Array | ColumnKind::Other => format!("::{}", column.type_name),
         };
         Self { name: quoted(&column.name), kind: column.kind, cast, raw }
     }
 
     fn expression(&self) -> String {
-        let text = if self.raw { "" } else { "::pg_catalog.text" };
-        format!("t.{}{text}", self.name)
+        let name = &self.name;
+        match self.kind {
+            _ if self.raw => format!("t.{name}"),
+            ColumnKind::Array => format!("pg_catalog.to_json(t.{name})::pg_catalog.text"),
+            _ => format!("t.{name}::pg_catalog.text"),
+        }
     }
 
     /// Array type and element type of its new values.

@@ -26,7 +26,8 @@ const SERVER: &str = "SELECT pg_catalog.split_part(pg_catalog.current_setting('s
       SELECT xact_start AS began FROM pg_catalog.pg_stat_activity \
         WHERE backend_xmin IS NOT NULL AND pid <> pg_catalog.pg_backend_pid() \
       UNION ALL SELECT prepared FROM pg_catalog.pg_prepared_xacts) AS held), \
-    pg_catalog.pg_is_in_recovery()::int4::int8";
+    pg_catalog.pg_is_in_recovery()::int4::int8, \
+    (SELECT setting::int8 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout')";
 
 const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class AS c \
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
@@ -54,6 +55,7 @@ impl Connection {
             can_create_store: is(8),
             standbys: number(row, 9).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
             oldest_snapshot_s: number(row, 10).and_then(|seconds| u64::try_from(seconds).ok()),
+            deadlock_timeout_ms: number(row, 12).and_then(|ms| u32::try_from(ms).ok()),
         })
     }
 

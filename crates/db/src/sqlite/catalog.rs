@@ -56,6 +56,7 @@ impl Connection {
             can_create_store: !self.read_only,
             standbys: 0,
             oldest_snapshot_s: None,
+            deadlock_timeout_ms: None,
         })
     }
 
@@ -92,7 +93,7 @@ impl Connection {
             triggers,
             rules: Vec::new(),
             row_security: RowSecurity::Off,
-            privileges: Privileges { select: true, select_system: true, update: !self.read_only },
+            privileges: Privileges { schema_usage: true, select: true, select_system: true, update: !self.read_only },
             publications: Vec::new(),
             update_refused_by_publication: false,
             collation_mismatches: Vec::new(),

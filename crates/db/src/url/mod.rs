@@ -33,7 +33,7 @@ pub(crate) struct Server {
     pub(crate) user: String,
     pub(crate) password: Option<Zeroizing<String>>,
     pub(crate) database: String,
-    pub(crate) schema: String,
+    pub(crate) schema: Option<String>,
     pub(crate) tls: Option<TlsMode>,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) client_certificate: Option<PathBuf>,
@@ -116,7 +116,7 @@ impl DatabaseUrl {
     /// The default schema for unqualified table names (`schema` parameter, else `public`; `main` on SQLite).
     pub fn schema(&self) -> &str {
         match &self.0 {
-            Target::Postgres(server) => &server.schema,
+            Target::Postgres(server) => server.schema.as_deref().unwrap_or("public"),
             Target::Sqlite(_) => "main",
         }
     }
@@ -216,7 +216,7 @@ fn server(text: &str) -> Result<Box<Server>, UrlError> {
         user: decoded(url.username())?,
         password: url.password().map(decoded).transpose()?.map(Zeroizing::new),
         database: decoded(url.path().trim_start_matches('/'))?,
-        schema: "public".to_owned(),
+        schema: None,
         tls: None,
         ca: None,
         client_certificate: None,

@@ -80,7 +80,7 @@ pub(super) fn apply(server: &mut Server, name: &str, value: &str) -> Result<(), 
         "user" => server.user = value.to_owned(),
         "password" => server.password = Some(Zeroizing::new(value.to_owned())),
         "dbname" => server.database = value.to_owned(),
-        "schema" => server.schema = value.to_owned(),
+        "schema" => server.schema = Some(value.to_owned()).filter(|schema| !schema.is_empty()),
         "application_name" => server.application_name = Some(value.to_owned()),
         "connect_timeout" => {
             let seconds: u64 = value.parse().map_err(|_| invalid("connect_timeout", "a number of seconds"))?;

@@ -23,7 +23,7 @@ fn the_parts_of_a_server_url() {
 #[test]
 fn what_is_not_said_has_a_default() {
     let server = postgres("postgres://app@db.example");
-    assert_eq!((server.port, server.database.as_str(), server.schema.as_str()), (5432, "app", "public"));
+    assert_eq!((server.port, server.database.as_str(), server.schema.as_deref()), (5432, "app", None));
     assert_eq!(server.password, None);
     assert_eq!(refused("postgres://db.example/clinic"), UrlError::Malformed { reason: "it names no user" });
     for text in ["postgres://app@/clinic", "postgres://app@:5433/clinic", "postgres:///clinic?user=app"] {
@@ -85,7 +85,7 @@ fn parameters_of_prisma_libpq_and_providers_are_understood() {
          &connect_timeout=15&application_name=reencrypt&statement_cache_size=0&socket_timeout=10&keepalives=1\
          &target_session_attrs=read-write&channel_binding=require&supa=base-pooler.x",
     );
-    assert_eq!((server.schema.as_str(), server.connect_timeout), ("phi", Some(Duration::from_secs(15))));
+    assert_eq!((server.schema.as_deref(), server.connect_timeout), (Some("phi"), Some(Duration::from_secs(15))));
     assert_eq!((server.application_name.as_deref(), server.channel_binding), (Some("reencrypt"), true));
 }
 

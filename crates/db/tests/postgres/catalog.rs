@@ -33,7 +33,7 @@ async fn the_patient_table_is_described_the_same_to_a_role_with_select_alone() {
         .await;
     let as_super = table(&mut playground.session().await, "Patient").await;
     let as_role = table(&mut playground.session_as(&role).await, "Patient").await;
-    assert_eq!(as_role.privileges, Privileges { select: true, select_system: true, update: false });
+    assert_eq!(as_role.privileges, Privileges { schema_usage: true, select: true, select_system: true, update: false });
     assert!(as_role.columns.iter().all(|column| column.can_select && !column.can_update));
     let mut same = as_role.clone();
     same.privileges = as_super.privileges;
@@ -134,6 +134,21 @@ async fn the_row_key_is_the_primary_key_or_a_sound_unique_index_or_none() {
         ("other_order", "a text NOT NULL", "CREATE UNIQUE INDEX ON other_order (a text_pattern_ops)", vec![]),
         ("other_collation", "a text NOT NULL", "CREATE UNIQUE INDEX ON other_collation (a COLLATE \"C\")", vec![]),
         ("plain", "a integer NOT NULL", "CREATE INDEX ON plain (a)", vec![]),
+        // As PostgreSQL 18 keeps a NOT NULL that was added NOT VALID.
+        (
+            "unvalidated",
+            "a integer NOT NULL UNIQUE, CONSTRAINT nn CHECK (a IS NOT NULL)",
+            "UPDATE pg_constraint SET contype = 'n', convalidated = false WHERE conname = 'nn' AND conrelid = 'unvalidated'::regclass;
+             UPDATE pg_class SET relchecks = 0 WHERE oid = 'unvalidated'::regclass",
+            vec![],
+        ),
+        (
+            "validated",
+            "a integer NOT NULL UNIQUE, CONSTRAINT nn CHECK (a IS NOT NULL)",
+            "UPDATE pg_constraint SET contype = 'n' WHERE conname = 'nn' AND conrelid = 'validated'::regclass;
+             UPDATE pg_class SET relchecks = 0 WHERE oid = 'validated'::regclass",
+            vec!["a"],
+        ),
         (
             "invalid",
             "a integer NOT NULL UNIQUE",
@@ -152,9 +167,105 @@ async fn the_row_key_is_the_primary_key_or_a_sound_unique_index_or_none() {
             if ["primary_first", "fewest"].contains(&of) { 2 } else { expected.len().min(1) },
             "{of}"
         );
+        if of.ends_with("validated") {
+            assert_eq!(column(&table, "a").not_null, of == "validated");
+        }
         let key: Vec<String> = table.row_key.into_iter().map(|c| c.name).collect();
         assert_eq!(key, expected, "{of}");
     }
+}
+
+#[tokio::test]
+async fn arrays_are_read_as_documents_of_their_elements() {
+    let mut playground = Playground::new().await;
+    playground
+        .sql(
+            "CREATE DOMAIN short AS varchar(12); CREATE DOMAIN list AS text[];
+             CREATE TABLE t (id integer PRIMARY KEY, a text[], b varchar(40)[], c bytea[], d jsonb[], e short[], f list, g integer[]);
+             INSERT INTO t VALUES (1, '{\"x,\\\"y\",NULL,z}', '{{a,b},{c,d}}', ARRAY['\\x00ff'::bytea], ARRAY['{\"k\": \"v\"}'::jsonb], '{s}', '{l}', '{1}')",
+        )
+        .await;
+    let mut session = playground.session().await;
+    let table = table(&mut session, "t").await;
+    let kinds: Vec<_> = table.columns.iter().map(|column| (column.kind, column.type_name.as_str())).collect();
+    use ColumnKind::{Array, Other};
+    assert_eq!(
+        kinds,
+        [
+            (Other, "integer"),
+            (Array, "text[]"),
+            (Array, "character varying(40)[]"),
+            (Array, "bytea[]"),
+            (Array, "jsonb[]"),
+            (Array, "public._short"),
+            (Array, "public.list"),
+            (Other, "integer[]"),
+        ]
+    );
+    let database = playground.texts("SELECT current_database()::text").await.remove(0);
+    playground.sql(&format!("ALTER DATABASE {database} SET bytea_output = 'escape'")).await;
+    let mut session = playground.session().await;
+    let selection = crate::playground::selection(&table, &["a", "b", "c", "d", "e", "f"]);
+    let mut transaction = session.begin(Mode::Read).await.expect("begin");
+    let rows = transaction.sample(&selection, 10, 1).await.expect("a sample");
+    let texts: Vec<_> = (0..6).filter_map(|slot| crate::playground::text(&rows, 0, slot)).collect();
+    assert_eq!(
+        texts,
+        [
+            r#"["x,\"y",null,"z"]"#,
+            r#"[["a","b"],["c","d"]]"#,
+            r#"["\\x00ff"]"#,
+            r#"[{"k": "v"}]"#,
+            r#"["s"]"#,
+            r#"["l"]"#
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_schema_that_the_role_may_not_use_is_told_and_its_tables_do_not_fail() {
+    let mut playground = Playground::new().await;
+    let role = playground.role("outside").await;
+    playground
+        .sql(&format!(
+            "CREATE SCHEMA closed; CREATE TABLE closed.t (id integer PRIMARY KEY, v text);
+             INSERT INTO closed.t VALUES (1, 'x'); GRANT SELECT ON closed.t TO {role}"
+        ))
+        .await;
+    let mut session = playground.session_as(&role).await;
+    let table = found(&mut session, "closed", "t").await.expect("the table");
+    assert!(!table.privileges.schema_usage && table.privileges.select);
+    playground.sql(&format!("GRANT USAGE ON SCHEMA closed TO {role}")).await;
+    assert!(found(&mut session, "closed", "t").await.expect("the table").privileges.schema_usage);
+}
+
+#[tokio::test]
+async fn dead_rows_are_not_estimated() {
+    let mut playground = Playground::new().await;
+    playground
+        .sql(
+            "CREATE TABLE t (id integer PRIMARY KEY, v text) WITH (autovacuum_enabled = off);
+             INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 3000) g; ANALYZE t",
+        )
+        .await;
+    let mut session = playground.session().await;
+    // A rewrite of every row leaves as many dead ones behind.
+    for _ in 0..2 {
+        playground.sql("UPDATE t SET v = v || 'y'").await;
+    }
+    let estimate = table(&mut session, "t").await.rows_estimate();
+    assert!((2900..=3100).contains(&estimate), "{estimate}");
+}
+
+#[tokio::test]
+async fn the_server_says_how_long_it_waits_before_it_looks_for_a_deadlock() {
+    let mut playground = Playground::new().await;
+    let role = playground.role("impatient").await;
+    let database = playground.texts("SELECT current_database()::text").await.remove(0);
+    playground.sql(&format!("ALTER DATABASE {database} SET deadlock_timeout = '150ms'")).await;
+    let mut session = playground.session_as(&role).await;
+    let mut transaction = session.begin(Mode::Read).await.expect("begin");
+    assert_eq!(transaction.server().await.expect("the server").deadlock_timeout_ms, Some(150));
 }
 
 #[tokio::test]
@@ -329,7 +440,7 @@ async fn privileges_are_those_on_the_leaves() {
         .await;
     let mut session = playground.session_as(&role).await;
     let table = table(&mut session, "p").await;
-    assert_eq!(table.privileges, Privileges { select: false, select_system: false, update: false });
+    assert_eq!(table.privileges, Privileges { schema_usage: true, select: false, select_system: false, update: false });
     assert_eq!(
         (column(&table, "id").can_select, column(&table, "v").can_select, column(&table, "v").can_update),
         (true, false, false)

@@ -243,7 +243,7 @@ async fn files_that_are_no_database_are_refused_in_words() {
         (text, "the file is no SQLite database"),
     ] {
         let error = Database::connect(options(&path)).await.err().expect("refused");
-        assert_eq!(error.code(), "database_unreachable");
+        assert_eq!(error.code(), "database_file");
         assert!(error.to_string().contains(words), "{error}");
     }
     assert!(!directory.path().join("missing.db").exists(), "nothing is made");

@@ -1,4 +1,5 @@
 //! Pieces of a stored text that may be ciphertext of their own: strings of a JSON document, and long words.
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde_json::Value;
 
 /// A document above this many bytes is not taken apart.
@@ -23,6 +24,12 @@ pub(super) fn pieces(value: &[u8]) -> Vec<Vec<u8>> {
         None => {}
     }
     pieces
+}
+
+/// The elements of an array as they are stored, from the JSON array that they were read as: those of bytes are written `\x00ff` in it.
+pub(super) fn elements(value: &[u8]) -> Vec<Vec<u8>> {
+    let bytes = |piece: &Vec<u8>| HEXLOWER_PERMISSIVE.decode(piece.strip_prefix(b"\\x")?).ok();
+    pieces(value).into_iter().map(|piece| bytes(&piece).unwrap_or(piece)).collect()
 }
 
 /// Every string of a document, and the long words in those that are more than one.
@@ -65,6 +72,14 @@ mod tests {
         assert_eq!(texts(&long), Vec::<String>::new(), "the value as a whole was looked at before");
         assert_eq!(texts("{not json}"), Vec::<String>::new());
         assert_eq!(pieces(&[0xff, 0xfe]), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn elements_of_bytes_are_their_bytes() {
+        assert_eq!(
+            elements(br#"["a", null, ["\\x00FF", "\\xzz"]]"#),
+            [b"a".to_vec(), vec![0, 0xff], b"\\xzz".to_vec()]
+        );
     }
 
     #[test]

@@ -28,11 +28,11 @@ pub(crate) struct Found {
 pub(crate) enum Judgement {
     /// at least one opens
     Encrypted(Found),
-    /// most have a format's shape, none opens
+    /// most have a format's shape (without an old key: one has), none opens
     Shaped { format: String, values: u64 },
     /// pieces of longer texts or members of documents open: so many under the old key, so many under the new
     Embedded { opens_old: u64, opens_new: u64 },
-    /// 64 hex digits most of them
+    /// most are 64 hex digits
     Hashes,
     /// anything else
     Other,
@@ -104,9 +104,13 @@ impl Found {
 pub(super) fn judge(place: &Place<'_>, values: &[&[u8]], candidates: &Candidates, keys: &Keyring) -> Judgement {
     let mut trials = Vec::new();
     let mut shaped: Option<(u64, &str)> = None;
-    // Most values of a database are no ciphertext at a glance; asking every format about them would take a hundred times as long.
-    let fit: Vec<usize> = (0..values.len()).filter(|&i| place.binary || values[i].is_ascii()).collect();
-    for candidate in candidates.0.iter().filter(|candidate| candidate.format.is_binary() == place.binary) {
+    // Most values of a database are no ciphertext at a glance; asking every format about them would take a hundred times as long. A column
+    // of bytes may hold formats of text, and one of text formats of bytes where the engine lets it (SQLite).
+    let is_bytes = |value: &[u8]| place.binary || std::str::from_utf8(value).is_err();
+    let of_text: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_ascii()).collect();
+    let of_bytes: Vec<usize> = (0..values.len()).filter(|&i| is_bytes(values[i])).collect();
+    for candidate in &candidates.0 {
+        let fit = if candidate.format.is_binary() { &of_bytes } else { &of_text };
         let has_shape = |&i: &usize| values[i].len() >= candidate.len_min && candidate.format.matches_shape(values[i]);
         let of_shape: Vec<usize> = fit.iter().copied().filter(has_shape).collect();
         if of_shape.is_empty() {
@@ -123,8 +127,10 @@ pub(super) fn judge(place: &Place<'_>, values: &[&[u8]], candidates: &Candidates
     if let Some(found) = choose(place, values, trials, keys) {
         return Judgement::Encrypted(found);
     }
+    // Without an old key nothing tells a value that needs it from others of its shape: one is enough.
+    let blind = keys.values().any(|pair| pair.old.is_none());
     match shaped {
-        Some((count, format)) if count >= SHAPED_MIN && count * 2 >= values.len() as u64 => {
+        Some((count, format)) if blind || (count >= SHAPED_MIN && count * 2 >= values.len() as u64) => {
             Judgement::Shaped { format: format.to_owned(), values: count }
         }
         _ if mostly_hashes(values) => Judgement::Hashes,

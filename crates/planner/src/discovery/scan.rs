@@ -1,6 +1,6 @@
 //! One look at every table: a sample of its text and bytes columns, and what each of them holds.
 use super::{
-    embedded::pieces,
+    embedded::{elements, pieces},
     formats::{Candidates, Found, Judgement, LAYERS_MAX, Place, judge},
     hashes::{Beside, explain},
 };
@@ -8,10 +8,11 @@ use crate::{
     BlindIndexSettings, Error, Finding, Keyring,
     bind::selections,
     nearest::shown,
+    preflight::{hidden_rows, missing_select},
     survey::{Batch, Slots, blocking, rehearse, sample, throw_away_pair},
 };
 use reencrypt_crypto::{Pool, RowCipher};
-use reencrypt_db::{Column, ColumnKind, Mode, RowSecurity, Session, Table, TableKind, TableName};
+use reencrypt_db::{Column, ColumnKind, Dialect, Mode, RowSecurity, Session, Table, TableKind, TableName};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Of the sample.
@@ -27,26 +28,54 @@ pub(crate) struct TableScan {
     pub(crate) found: Vec<Found>,
     /// columns of a format's shape that no key opens: format and number of values
     pub(crate) shaped: Vec<(String, String, u64)>,
-    /// columns in whose longer texts or documents pieces open: so many under the old key, so many under the new
-    pub(crate) pieces: Vec<(String, u64, u64)>,
+    /// columns in whose arrays, longer texts or documents pieces open
+    pub(crate) pieces: Vec<Pieces>,
     /// hash columns that a preset explains
     pub(crate) explained: Vec<BlindIndexSettings>,
     /// hash columns that none explains
     pub(crate) unknown_hashes: Vec<String>,
-    /// why it was not read
-    pub(crate) unread: Option<&'static str>,
+    /// what of it was not read, and why
+    pub(crate) unread: Option<Unread>,
 }
 
-/// Samples every visible table that holds rows of its own, and returns their names too. Partitions are looked at as
-/// their parent.
-pub(crate) async fn scan(
-    session: &mut Session,
-    keys: &Keyring,
-    pool: &Arc<Pool>,
-    rows: u32,
-) -> Result<(Vec<TableScan>, Vec<TableName>), Error> {
+/// Ciphertext that is a part of what stands in a column.
+pub(crate) struct Pieces {
+    column: String,
+    /// of a column of arrays
+    array_type: Option<String>,
+    opens_old: u64,
+    opens_new: u64,
+}
+
+/// What this role cannot look at.
+pub(crate) struct Unread {
+    /// the columns; all where none is named
+    columns: Vec<String>,
+    /// the code of a failure
+    code: &'static str,
+    /// why, and what helps
+    reason: String,
+}
+
+/// Every table that holds rows of its own, with the names of all.
+pub(crate) struct Scanned {
+    /// one look a table
+    pub(crate) tables: Vec<TableScan>,
+    /// as the catalog has them
+    pub(crate) names: Vec<TableName>,
+    /// where names without a schema belong first
+    pub(crate) url_schema: Option<String>,
+}
+
+/// Samples every visible table that holds rows of its own. Partitions are looked at as their parent.
+pub(crate) async fn scan(session: &mut Session, keys: &Keyring, pool: &Arc<Pool>, rows: u32) -> Result<Scanned, Error> {
     let mut tx = session.begin(Mode::Read).await?;
     let names = tx.tables().await?;
+    let url_schema = tx.url_schema().map(str::to_owned);
+    let role = match tx.dialect() {
+        Dialect::Postgres => tx.server().await?.role,
+        Dialect::Sqlite => String::new(),
+    };
     let mut tables = Vec::with_capacity(names.len());
     for name in &names {
         tables.extend(tx.table(name).await?);
@@ -60,24 +89,26 @@ pub(crate) async fn scan(
     let candidates = Arc::new(Candidates::all());
     let mut scans = Vec::new();
     for table in &tables {
-        scans.extend(scan_table(session, table, &candidates, keys, pool, rows).await?);
+        scans.extend(scan_table(session, table, &role, &candidates, keys, pool, rows).await?);
     }
-    Ok((scans, names))
+    Ok(Scanned { tables: scans, names, url_schema })
 }
 
 async fn scan_table(
     session: &mut Session,
     table: &Table,
+    role: &str,
     candidates: &Arc<Candidates>,
     keys: &Keyring,
     pool: &Arc<Pool>,
     rows: u32,
 ) -> Result<Option<TableScan>, Error> {
-    let mut scan = TableScan::of(table);
-    if scan.unread.is_some() {
+    let mut scan = TableScan::of(table, role);
+    if scan.unread.as_ref().is_some_and(|unread| unread.columns.is_empty()) {
         return Ok(Some(scan));
     }
-    let columns: Vec<Column> = table.columns.iter().filter(|column| is_candidate(column)).cloned().collect();
+    let columns: Vec<Column> =
+        table.columns.iter().filter(|column| is_candidate(column) && column.can_select).cloned().collect();
     if columns.is_empty() {
         return Ok(None);
     }
@@ -85,11 +116,14 @@ async fn scan_table(
     let batches = sample(session, table, &selections(table, &names)?, rows, SEED).await?;
     let judgements = judge_columns(table, &columns, &batches, candidates, keys).await?;
     let mut hashes = Vec::new();
-    for (name, judgement) in names.iter().zip(judgements) {
+    for ((name, column), judgement) in names.iter().zip(&columns).zip(judgements) {
         match judgement {
             Judgement::Encrypted(found) => scan.found.push(found),
             Judgement::Shaped { format, values } => scan.shaped.push((name.clone(), format, values)),
-            Judgement::Embedded { opens_old, opens_new } => scan.pieces.push((name.clone(), opens_old, opens_new)),
+            Judgement::Embedded { opens_old, opens_new } => {
+                let array_type = (column.kind == ColumnKind::Array).then(|| column.type_name.clone());
+                scan.pieces.push(Pieces { column: name.clone(), array_type, opens_old, opens_new });
+            }
             Judgement::Hashes => hashes.push(name.clone()),
             Judgement::Other => {}
         }
@@ -107,23 +141,32 @@ async fn scan_table(
     Ok(Some(scan))
 }
 
-/// Why this role cannot look at the table.
-fn unreadable(table: &Table) -> Option<&'static str> {
-    if table.row_security == RowSecurity::Active {
-        return Some("row-level security may hide rows from this role");
+/// What this role cannot look at, of the table or of its columns, with the statements that would let it.
+fn unread(table: &Table, role: &str) -> Option<Unread> {
+    let candidates: Vec<&Column> = table.columns.iter().filter(|column| is_candidate(column)).collect();
+    if candidates.is_empty() {
+        return None;
     }
+    if table.row_security == RowSecurity::Active {
+        return Some(Unread { columns: Vec::new(), code: "rls_active", reason: hidden_rows(role) });
+    }
+    let privileges = &table.privileges;
     let visible = |name: &str| table.column(name).is_some_and(|column| column.can_select);
-    let row_key = table.row_key.iter().all(|column| visible(&column.name));
-    let any = table.columns.iter().any(is_candidate);
-    let refused = !table.privileges.select_system || !(table.privileges.select || (row_key && any));
-    let holds_text = table.columns.iter().any(|column| column.kind != ColumnKind::Other);
-    (refused && holds_text).then_some("this role may not SELECT from it")
+    let hidden: Vec<String> =
+        candidates.iter().filter(|column| !column.can_select).map(|column| column.name.clone()).collect();
+    let none = hidden.len() == candidates.len() || !table.row_key.iter().all(|column| visible(&column.name));
+    let refused = !privileges.schema_usage || !privileges.select_system || (!privileges.select && none);
+    if !refused && (privileges.select || hidden.is_empty()) {
+        return None;
+    }
+    let columns = if refused { Vec::new() } else { hidden };
+    let reason = missing_select(table, role, &columns);
+    Some(Unread { columns, code: "privilege_missing", reason })
 }
 
-/// Whether a column can hold a ciphertext or a hash that this role can see.
+/// Whether a column can hold a ciphertext or a hash.
 fn is_candidate(column: &Column) -> bool {
     column.kind != ColumnKind::Other
-        && column.can_select
         && !column.generated
         && column.length_max.is_none_or(|max| max >= CIPHERTEXT_LEN_MIN)
 }
@@ -143,7 +186,8 @@ async fn judge_columns(
             let rows = batches.iter().flat_map(|batch| (0..batch.len()).map(move |row| (batch, row)));
             let values = rows.filter_map(|(batch, row)| batch.field(row, slot)).filter(|value| !value.is_empty());
             let values: Vec<&[u8]> = values.collect();
-            let place = Place { table: &table, column: &column.name, binary: column.kind == ColumnKind::Bytes };
+            let binary = matches!(column.kind, ColumnKind::Bytes | ColumnKind::Array);
+            let place = Place { table: &table, column: &column.name, binary };
             judge_column(&place, column.kind, &values, &candidates, &keys)
         };
         columns.iter().enumerate().map(judge_slot).collect()
@@ -151,7 +195,7 @@ async fn judge_columns(
     .await
 }
 
-/// Whole values first; of a document, and of a column whose values are nothing as a whole, the pieces.
+/// Whole values first; of an array, of a document, and of a column whose values are nothing as a whole, the pieces.
 fn judge_column(
     place: &Place<'_>,
     kind: ColumnKind,
@@ -159,16 +203,18 @@ fn judge_column(
     candidates: &Candidates,
     keys: &Keyring,
 ) -> Judgement {
-    if kind != ColumnKind::Json {
+    if !matches!(kind, ColumnKind::Json | ColumnKind::Array) {
         let judgement = judge(place, values, candidates, keys);
-        if place.binary || judgement != Judgement::Other {
+        if judgement != Judgement::Other {
             return judgement;
         }
     }
-    let pieces: Vec<Vec<u8>> = values.iter().flat_map(|value| pieces(value)).collect();
+    let apart = if kind == ColumnKind::Array { elements } else { pieces };
+    let pieces: Vec<Vec<u8>> = values.iter().flat_map(|value| apart(value)).collect();
     let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
     match judge(place, &pieces, candidates, keys) {
         Judgement::Encrypted(Found { opens_old, opens_new, .. }) => Judgement::Embedded { opens_old, opens_new },
+        shaped @ Judgement::Shaped { .. } => shaped,
         _ => Judgement::Other,
     }
 }
@@ -203,7 +249,7 @@ async fn layers(
 }
 
 impl TableScan {
-    fn of(table: &Table) -> Self {
+    fn of(table: &Table, role: &str) -> Self {
         Self {
             table: table.name.clone(),
             found: Vec::new(),
@@ -211,7 +257,7 @@ impl TableScan {
             pieces: Vec::new(),
             explained: Vec::new(),
             unknown_hashes: Vec::new(),
-            unread: unreadable(table),
+            unread: unread(table, role),
         }
     }
 
@@ -222,10 +268,20 @@ impl TableScan {
         most.map_or(crate::configuration::DEFAULT_PAIR, |found| &found.pair)
     }
 
-    /// The table was not looked at.
+    /// The table, or a part of it, was not looked at: what it holds nobody knows.
     pub(crate) fn unread(&self) -> Option<Finding> {
-        let message = |reason| format!("the table was not examined for encrypted columns: {reason}");
-        self.unread.map(|reason| Finding::warn("not_examined", message(reason)).on(&self.table))
+        let unread = self.unread.as_ref()?;
+        let what = unread.named("was not examined", "were not examined");
+        let message = format!("{what} for encrypted values: {}", unread.reason);
+        Some(Finding::warn("not_examined", message).on(&self.table))
+    }
+
+    /// The same where nothing was found in what could be looked at: then it may well be there.
+    pub(crate) fn refused(&self) -> Option<Finding> {
+        let unread = self.unread.as_ref()?;
+        let what = unread.named("could not be looked at", "could not be looked at");
+        let message = format!("{what}, and nothing encrypted was found in what this role can read: {}", unread.reason);
+        Some(Finding::fail(unread.code, message).on(&self.table))
     }
 
     /// Columns of a format's shape that no given key opens.
@@ -243,13 +299,24 @@ impl TableScan {
 
     /// Columns that hold ciphertext as a part of something longer.
     pub(crate) fn embedded(&self) -> Vec<Finding> {
-        let finding = |(column, opens_old, opens_new): &(String, u64, u64)| {
-            let message = format!(
-                "ciphertext stands inside longer texts or documents of this column: of its sampled pieces {} open; this version rotates whole \
-                 values alone, and what stands under the old key there keeps it needed",
-                under(*opens_old, *opens_new)
-            );
-            Finding::warn("unlisted_ciphertext", message).on(&self.table).at(column)
+        let finding = |pieces: &Pieces| {
+            let (code, or) = match pieces.opens_old {
+                0 => ("unlisted_new_ciphertext", "the next rotation leaves it behind"),
+                _ => ("unlisted_ciphertext", "what stands under the old key there keeps it needed"),
+            };
+            let under = under(pieces.opens_old, pieces.opens_new);
+            let message = match &pieces.array_type {
+                Some(array_type) => format!(
+                    "elements of this column's arrays are ciphertext: of the sampled ones {under} open; columns of type {} cannot be rotated \
+                     yet, and {or}",
+                    shown(array_type).trim_matches('`')
+                ),
+                None => format!(
+                    "ciphertext stands inside longer texts or documents of this column: of its sampled pieces {under} open; this version \
+                     rotates whole values alone, and {or}"
+                ),
+            };
+            Finding::warn(code, message).on(&self.table).at(&pieces.column)
         };
         self.pieces.iter().map(finding).collect()
     }
@@ -276,6 +343,18 @@ impl TableScan {
             Finding::warn("unlisted_ciphertext", message).on(&self.table).at(&found.column)
         };
         others.map(finding).collect()
+    }
+}
+
+impl Unread {
+    /// The table or its columns, as a sentence begins.
+    fn named(&self, was: &str, were: &str) -> String {
+        let names = self.columns.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+        match self.columns.as_slice() {
+            [] => format!("the table {was}"),
+            [_] => format!("the column {names} {was}"),
+            _ => format!("the columns {names} {were}"),
+        }
     }
 }
 

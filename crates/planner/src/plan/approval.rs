@@ -158,7 +158,8 @@ fn table_difference(one: &TablePlan, other: &TablePlan) -> Option<String> {
     if one.triggers != other.triggers {
         return Some("whether triggers may fire is another".into());
     }
-    (one.schema_hash != other.schema_hash).then(|| "its columns or their types are others in the database".into())
+    (one.schema_hash != other.schema_hash)
+        .then(|| "its columns or their types, or the unique indexes on its values, are others in the database".into())
 }
 
 fn columns_difference(one: &TablePlan, other: &TablePlan) -> Option<String> {

@@ -4,6 +4,7 @@ use crate::{
     Finding, Kind,
     nearest::{did_you_mean, shown},
 };
+use reencrypt_crypto::Format;
 use reencrypt_db::{Column, ColumnKind, Dialect};
 
 /// All checks of one column, encrypted or hash.
@@ -33,7 +34,7 @@ fn in_row_key(subject: &Subject<'_>, column: &Column) -> Option<Finding> {
     part.then(|| Finding::fail("row_key_column", message))
 }
 
-/// Text formats stand in text columns, binary ones in columns of bytes.
+/// Formats of bytes stand in columns of bytes, those of text in columns of either.
 fn kind(subject: &Subject<'_>, column: &Column) -> Option<Finding> {
     let name = shown(&column.type_name);
     let wrong = |problem: &str| {
@@ -41,6 +42,7 @@ fn kind(subject: &Subject<'_>, column: &Column) -> Option<Finding> {
     };
     match column.kind {
         ColumnKind::Json => return wrong("members of JSON documents are not supported by this version"),
+        ColumnKind::Array => return wrong("columns of arrays cannot be rotated yet"),
         ColumnKind::Other => return wrong("encrypted values and hashes stand in columns of text or of bytes"),
         // SQLite gives each value a type of its own; what was read as text is written as text.
         _ if subject.dialect == Dialect::Sqlite => return None,
@@ -50,13 +52,12 @@ fn kind(subject: &Subject<'_>, column: &Column) -> Option<Finding> {
     let Some(settings) = subject.settings.columns.iter().find(|settings| settings.column == column.name) else {
         return if is_bytes { wrong("hashes of hex digits stand in a column of text") } else { None };
     };
+    if is_bytes {
+        return None;
+    }
     let formats = settings.read.iter().chain([&settings.write]);
-    let unfit = formats.filter_map(|name| (subject.format)(name)).find(|format| format.is_binary() != is_bytes)?;
-    let problem = match is_bytes {
-        true => format!("the format {} is one of text", shown(unfit.name())),
-        false => format!("the format {} is one of bytes", shown(unfit.name())),
-    };
-    wrong(&problem)
+    let unfit = formats.filter_map(|name| (subject.format)(name)).find(Format::is_binary)?;
+    wrong(&format!("the format {} is one of bytes", shown(unfit.name())))
 }
 
 /// Even the shortest new value would be longer than the column.

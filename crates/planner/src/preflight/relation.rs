@@ -34,12 +34,16 @@ pub(super) fn row_security(subject: &Subject<'_>) -> Vec<Finding> {
     if subject.table.row_security != RowSecurity::Active {
         return Vec::new();
     }
-    let role = quoted(&subject.server.role);
-    let message = format!(
+    vec![Finding::fail("rls_active", hidden_rows(&subject.server.role)).on(&subject.table.name)]
+}
+
+/// That row-level security hides rows from `role`, and what helps.
+pub(crate) fn hidden_rows(role: &str) -> String {
+    let role = quoted(role);
+    format!(
         "row-level security is in force for the role {role} and may hide rows from it: use the table's owner (without FORCE ROW LEVEL \
          SECURITY) or a role with BYPASSRLS, for example `ALTER ROLE {role} BYPASSRLS;`"
-    );
-    vec![Finding::fail("rls_active", message).on(&subject.table.name)]
+    )
 }
 
 /// A trigger may change other columns, act on other systems, or swallow the update.

@@ -1,7 +1,7 @@
 //! The server and what stands around it.
 use super::relation::quoted;
 use crate::{Finding, Severity};
-use reencrypt_db::{Dialect, Identity, Server};
+use reencrypt_db::{Dialect, Identity, Limits, Server};
 
 /// A snapshot older than this keeps dead row versions from being removed for longer than a plan should pass over, in
 /// seconds.
@@ -15,6 +15,7 @@ pub(crate) fn server(server: &Server, identity: &Identity, dialect: Dialect, for
     findings.extend(store(server, identity, dialect, severity));
     findings.extend(standbys(server));
     findings.extend(snapshots(server));
+    findings.extend(deadlocks(server));
     findings
 }
 
@@ -57,4 +58,16 @@ fn snapshots(server: &Server) -> Option<Finding> {
          rewrites"
     );
     Some(Finding::warn("held_snapshot", message))
+}
+
+/// A run gives up a lock before anybody looks for a deadlock, unless they look very soon: who looks first is ended.
+fn deadlocks(server: &Server) -> Option<Finding> {
+    let lock_timeout_ms = Limits::default().lock_timeout_ms;
+    let timeout_ms = server.deadlock_timeout_ms.filter(|&timeout_ms| timeout_ms <= 2 * lock_timeout_ms)?;
+    let message = format!(
+        "deadlock_timeout is {timeout_ms} ms, and a run waits for a lock for up to {lock_timeout_ms} ms: in a deadlock with it the \
+         application's transaction could be ended before the run gives way. Set it to more than {} ms for the time of the run (the default is 1 s)",
+        2 * lock_timeout_ms
+    );
+    Some(Finding::warn("deadlock_timeout", message))
 }

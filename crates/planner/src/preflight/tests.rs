@@ -40,7 +40,7 @@ fn a_table() -> Table {
         triggers: Vec::new(),
         rules: Vec::new(),
         row_security: RowSecurity::Off,
-        privileges: Privileges { select: true, select_system: true, update: true },
+        privileges: Privileges { schema_usage: true, select: true, select_system: true, update: true },
         publications: Vec::new(),
         update_refused_by_publication: false,
         collation_mismatches: Vec::new(),
@@ -61,6 +61,7 @@ fn a_server() -> Server {
         can_create_store: true,
         standbys: 0,
         oldest_snapshot_s: None,
+        deadlock_timeout_ms: Some(1000),
     }
 }
 
@@ -131,7 +132,7 @@ fn each_trouble_has_one_finding() {
     one(|t| t.columns[1].generated = true, Fail, "generated_column");
     one(|t| t.columns[1].name = "mail".into(), Fail, "column_missing");
     one(|t| t.columns[1].kind = ColumnKind::Json, Fail, "column_type");
-    one(|t| t.columns[1].kind = ColumnKind::Bytes, Fail, "column_type");
+    one(|t| t.columns[1].kind = ColumnKind::Array, Fail, "column_type");
     one(|t| t.columns[1].length_max = Some(40), Fail, "varchar_overflow");
     let refused = |t: &mut Table| (t.publications, t.update_refused_by_publication) = (vec!["p".into()], true);
     one(refused, Fail, "publication_without_identity");
@@ -154,13 +155,27 @@ fn what_is_no_trouble_has_none() {
 }
 
 #[test]
+fn formats_of_bytes_stand_in_columns_of_bytes_and_those_of_text_in_either() {
+    let refused = |kind, format: &str| {
+        let (mut table, mut settings) = (a_table(), settings());
+        table.columns[1].kind = kind;
+        (settings.columns[0].read, settings.columns[0].write) = (vec![format.to_owned()], format.to_owned());
+        !codes(&table, &settings, true).is_empty()
+    };
+    assert!(refused(ColumnKind::Text, "gcm-bytes-iv12"));
+    assert!(!refused(ColumnKind::Bytes, "gcm-bytes-iv12") && !refused(ColumnKind::Bytes, FORMAT));
+}
+
+#[test]
 fn privileges_for_writing_are_failures_of_a_run_alone() {
     let mut table = a_table();
     table.privileges.update = false;
     table.columns[1].can_update = false;
     assert_eq!(codes(&table, &settings(), false), [(Severity::Warn, "privilege_missing".to_owned())]);
     assert_eq!(codes(&table, &settings(), true), [(Severity::Fail, "privilege_missing".to_owned())]);
-    table.privileges = Privileges { select: false, select_system: false, update: true };
+    table.privileges = Privileges { schema_usage: true, select: false, select_system: false, update: true };
+    assert_eq!(codes(&table, &settings(), false), [(Severity::Fail, "privilege_missing".to_owned())]);
+    table.privileges = Privileges { schema_usage: false, select: true, select_system: true, update: true };
     assert_eq!(codes(&table, &settings(), false), [(Severity::Fail, "privilege_missing".to_owned())]);
 }
 
@@ -168,7 +183,7 @@ fn privileges_for_writing_are_failures_of_a_run_alone() {
 fn names_in_statements_are_quoted_and_control_characters_escaped() {
     let mut table = a_table();
     table.name.name = "we\"ird\n".into();
-    table.privileges = Privileges { select: true, select_system: false, update: true };
+    table.privileges = Privileges { schema_usage: true, select: true, select_system: false, update: true };
     let (server, settings) = (a_server(), settings());
     let format = |name: &str| Format::preset(name);
     let subject = Subject {
@@ -233,6 +248,9 @@ fn a_server_is_looked_at_for_what_a_run_does_to_it() {
     let no_store = Server { can_create_store: false, ..a_server() };
     assert_eq!(found(no_store, true), is(Severity::Fail, "store_privilege_missing"));
     assert_eq!(found(Server { standbys: 2, ..a_server() }, true), is(Severity::Warn, "standby_attached"));
+    let patient = |ms| Server { deadlock_timeout_ms: ms, ..a_server() };
+    assert_eq!(found(patient(Some(200)), false), is(Severity::Warn, "deadlock_timeout"));
+    assert_eq!((found(patient(Some(201)), true), found(patient(None), true)), (vec![], vec![]));
     let held = |age| Server { oldest_snapshot_s: Some(age), ..a_server() };
     assert_eq!(found(held(4000), true), is(Severity::Warn, "held_snapshot"));
     assert_eq!(found(held(2), true), []);

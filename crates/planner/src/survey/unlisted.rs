@@ -5,7 +5,7 @@
 //! `verify` says so again.
 use crate::{
     Configuration, Error, Finding, Keyring,
-    discovery::{TableScan, scan, under},
+    discovery::{Scanned, TableScan, scan, under},
     nearest::shown,
     resolution::candidates,
 };
@@ -22,16 +22,20 @@ pub async fn unlisted(
     pool: &Arc<Pool>,
     sample: u32,
 ) -> Result<Vec<Finding>, Error> {
-    let (scans, names) = scan(session, keys, pool, sample).await?;
-    let listed = listed(configuration, &names);
+    let Scanned { tables: scans, names, url_schema } = scan(session, keys, pool, sample).await?;
+    let listed = listed(configuration, &names, url_schema.as_deref());
     Ok(scans.iter().flat_map(|scan| table_findings(scan, &listed)).collect())
 }
 
 /// The columns that the configuration names, as the catalog names them.
-fn listed(configuration: &Configuration, names: &[TableName]) -> BTreeSet<(TableName, String)> {
+fn listed(
+    configuration: &Configuration,
+    names: &[TableName],
+    url_schema: Option<&str>,
+) -> BTreeSet<(TableName, String)> {
     let mut listed = BTreeSet::new();
     for table in &configuration.tables {
-        for name in candidates(names, &table.name) {
+        for name in candidates(names, url_schema, &table.name) {
             let columns = table.columns.iter().map(|column| &column.column);
             let hashes = table.blind_indexes.iter().map(|index| &index.column);
             listed.extend(columns.chain(hashes).map(|column| (name.clone(), column.clone())));

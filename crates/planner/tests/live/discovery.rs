@@ -2,10 +2,11 @@
 use crate::{
     clinic::{self, COLUMNS},
     on_each_engine,
-    place::{Place, of, only, plan_on},
+    place::{Place, named_only, of, only, plan_on},
 };
-use reencrypt_crypto::{PlaintextPolicy, Pool};
-use reencrypt_planner::{Configuration, Discovery, Keyring, Severity, SurveyOptions, discover};
+use reencrypt_crypto::{Expect, Outcome, PlaintextPolicy, Pool, Rows};
+use reencrypt_db::{Dialect, Limits, Mode};
+use reencrypt_planner::{Configuration, Discovery, Keyring, Severity, SurveyOptions, bind, discover, unlisted};
 use std::sync::Arc;
 
 on_each_engine! {
@@ -18,6 +19,8 @@ on_each_engine! {
     pieces_of_texts_and_documents_are_mentioned,
     formats_with_key_ids_are_written_as_something_possible,
     a_run_goes_on_with_the_tables_of_its_plan,
+    formats_of_text_in_columns_of_bytes_are_found_and_rotated,
+    without_an_old_key_one_value_of_a_shape_is_mentioned,
 }
 
 async fn discovered(place: &Place, keys: &Keyring) -> Discovery {
@@ -193,4 +196,93 @@ async fn a_run_goes_on_with_the_tables_of_its_plan(mut place: Place) {
     let resumed = Configuration { tables: plan.table_settings(), ..Configuration::from_environment() };
     let resumed = plan_on(&place.database().await, &resumed, &keys, SurveyOptions::default()).await;
     assert_eq!((resumed.id.as_str(), resumed.first_difference(&plan)), (plan.id.as_str(), None));
+}
+
+/// An SQL expression of the text's bytes.
+fn bytes(place: &Place, text: &str) -> String {
+    match place.dialect() {
+        Dialect::Sqlite => format!("CAST('{text}' AS BLOB)"),
+        Dialect::Postgres => format!("convert_to('{text}', 'UTF8')"),
+    }
+}
+
+/// A batch as the cipher takes it.
+struct Fields<'a>(&'a reencrypt_db::Rows);
+
+impl Rows for Fields<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn field(&self, row: usize, slot: usize) -> Option<&[u8]> {
+        self.0.field(row, slot)
+    }
+}
+
+/// Rewrites every row of the only table of `configuration`; returns how many.
+async fn rotate(place: &Place, configuration: &Configuration, keys: &Keyring) -> usize {
+    let plan = plan_on(&place.database().await, configuration, keys, SurveyOptions::default()).await;
+    assert!(!plan.has_failures(), "{:#?}", plan.findings);
+    let mut session = place.session().await;
+    let patient = Limits { lock_timeout_ms: 5_000, statement_timeout_ms: 20_000, ..Limits::default() };
+    let mut tx = session.begin(Mode::Write(patient)).await.expect("a transaction");
+    let table = bind(&mut tx, &plan, keys).await.expect("the tables").remove(0);
+    let upto = tx.max_key(&table.leaves[0]).await.expect("a key").expect("rows");
+    let rows = tx.read_batch(&table.leaves[0], None, &upto, 1000).await.expect("rows");
+    let resealed = Pool::new(1).reseal(&table.cipher, &Fields(&rows), Expect::Old);
+    let which: Vec<usize> = (0..rows.len()).filter(|&row| resealed.outcome(row, 0) == Outcome::Rotated).collect();
+    let hit = tx
+        .compare_and_set(&table.leaves[0], &rows, &which, &|row, slot| resealed.value(row, slot))
+        .await
+        .expect("a write");
+    tx.commit().await.expect("the end");
+    hit.into_iter().filter(|hit| *hit).count()
+}
+
+async fn formats_of_text_in_columns_of_bytes_are_found_and_rotated(mut place: Place) {
+    let kind = if place.dialect() == Dialect::Sqlite { "blob" } else { "bytea" };
+    place
+        .sql(&format!("CREATE TABLE t (id integer PRIMARY KEY NOT NULL, secret {kind}, doc {kind}, photo {kind})"))
+        .await;
+    place.sql("CREATE TABLE other (id integer PRIMARY KEY NOT NULL, name text)").await;
+    let texts: Vec<String> = (0..9).map(|i| format!("text {i}")).collect();
+    for (i, stored) in clinic::seal(&clinic::old_key_hex(), clinic::FORMAT, &texts).iter().enumerate() {
+        let (secret, doc) = (bytes(&place, stored), bytes(&place, &format!("{{\"ssn\": \"{stored}\"}}")));
+        let photo = bytes(&place, "JFIF nothing to see here, nothing at all");
+        place.sql(&format!("INSERT INTO t VALUES ({i}, {secret}, {doc}, {photo})")).await;
+    }
+    let keys = clinic::platform_keys();
+    let found = discovered(&place, &keys).await;
+    let [column] = found.tables[0].columns.as_slice() else { panic!("{:#?}", found.tables) };
+    assert_eq!((column.column.as_str(), column.write.as_str()), ("secret", clinic::FORMAT));
+    let [embedded] = found.findings.as_slice() else { panic!("{:#?}", found.findings) };
+    assert_eq!((embedded.code.as_str(), embedded.column.as_deref()), ("unlisted_ciphertext", Some("doc")));
+
+    // To whoever did not list it, and to verify, it is ciphertext that keeps the old key needed.
+    let mut session = place.session().await;
+    let listed = named_only("other", "name");
+    let told = unlisted(&mut session, &listed, &keys, &Arc::new(Pool::new(1)), 300).await.expect("a look");
+    let columns: Vec<_> = of(&told, "unlisted_ciphertext").iter().filter_map(|f| f.column.as_deref()).collect();
+    assert_eq!(columns, ["secret", "doc"]);
+    drop(session);
+
+    let configuration = Configuration { tables: found.tables, ..Configuration::from_environment() };
+    let configuration = Configuration::parse(&configuration.to_toml()).unwrap();
+    assert_eq!(rotate(&place, &configuration, &keys).await, 9);
+    let plan = plan_on(&place.database().await, &configuration, &keys, SurveyOptions::default()).await;
+    let sample = plan.tables[0].columns[0].sample;
+    assert_eq!((sample.new, sample.old, sample.seen), (9, 0, 9));
+    assert_eq!(rotate(&place, &configuration, &keys).await, 0, "never twice");
+}
+
+async fn without_an_old_key_one_value_of_a_shape_is_mentioned(mut place: Place) {
+    place.sql("CREATE TABLE t (id integer PRIMARY KEY NOT NULL, note text, doc text)").await;
+    let old = clinic::seal(&clinic::old_key_hex(), clinic::FORMAT, &["text".to_owned()]).remove(0);
+    place.sql(&format!("INSERT INTO t VALUES (0, '{old}', '{{\"a\": \"x\", \"b\": \"{old}\"}}')")).await;
+    for i in 1..9 {
+        place.sql(&format!("INSERT INTO t VALUES ({i}, 'note {i}', '{{\"a\": \"x\"}}')")).await;
+    }
+    let found = discovered(&place, &clinic::keyring(None, Some(&clinic::new_key_hex()))).await;
+    let columns: Vec<_> =
+        of(&found.findings, "unopened_ciphertext").iter().filter_map(|f| f.column.as_deref()).collect();
+    assert_eq!(columns, ["note", "doc"], "verify cannot say that the old key is not needed");
 }

@@ -16,6 +16,7 @@ on_each_engine! {
     triggers_are_refused_until_they_are_allowed,
     a_plan_can_be_narrowed_to_tables,
     columns_of_other_types_are_refused,
+    a_unique_index_on_values_is_a_change_of_schema,
     nothing_to_rotate_is_a_failure,
 }
 
@@ -213,6 +214,26 @@ async fn columns_of_other_types_are_refused(mut place: Place) {
     let plan = place.draft(&table("name = 't'", &columns), &clinic::platform_keys()).await;
     let refused = found(&plan, "column_type");
     assert_eq!(refused, [(Severity::Fail, Some("doc".to_owned())), (Severity::Fail, Some("n".to_owned()))]);
+}
+
+async fn a_unique_index_on_values_is_a_change_of_schema(mut place: Place) {
+    clinic::make(&mut place).await;
+    let (keys, text) = (clinic::platform_keys(), clinic::configuration(""));
+    let plan = place.draft(&text, &keys).await;
+    let bound = async |place: &Place| {
+        let mut session = place.session().await;
+        let mut tx = session.begin(reencrypt_db::Mode::Read).await.expect("a transaction");
+        reencrypt_planner::check_schema(&mut tx, &plan.tables[0]).await
+    };
+    place.sql("CREATE UNIQUE INDEX elsewhere ON \"Patient\" (id, \"searchIndex\")").await;
+    place.sql("CREATE INDEX plain ON \"Patient\" (email)").await;
+    bound(&place).await.expect("nothing that a run meets has changed");
+    assert_eq!(place.draft(&text, &keys).await.id, plan.id);
+    place.sql("CREATE UNIQUE INDEX by_email ON \"Patient\" (email)").await;
+    let refused = bound(&place).await.expect_err("a change of schema");
+    assert_eq!(refused.code(), "schema_changed");
+    let now = place.draft(&text, &keys).await;
+    assert!(plan.first_difference(&now).is_some_and(|difference| difference.contains("unique index")));
 }
 
 async fn nothing_to_rotate_is_a_failure(place: Place) {

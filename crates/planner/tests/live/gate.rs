@@ -13,6 +13,7 @@ on_each_engine! {
     accepted_values_are_no_evidence,
     plaintext_alone_says_nothing_about_a_key,
     the_same_key_twice_is_refused,
+    a_wrong_format_of_bytes_is_refused_like_a_wrong_key,
 }
 
 const WRONG: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddee00";
@@ -88,4 +89,22 @@ async fn the_same_key_twice_is_refused(mut place: Place) {
     let keys = clinic::keyring(Some(&clinic::old_key_hex()), Some(&clinic::old_key_hex()));
     let plan = place.draft(&clinic::configuration(""), &keys).await;
     assert_eq!(only(&plan.findings, "same_key").severity, Severity::Fail);
+}
+
+async fn a_wrong_format_of_bytes_is_refused_like_a_wrong_key(mut place: Place) {
+    let (kind, bytes) = match place.dialect() {
+        reencrypt_db::Dialect::Sqlite => ("blob", "CAST('$' AS BLOB)"),
+        reencrypt_db::Dialect::Postgres => ("bytea", "convert_to('$', 'UTF8')"),
+    };
+    place.sql(&format!("CREATE TABLE t (id integer PRIMARY KEY NOT NULL, secret {kind})")).await;
+    let texts: Vec<String> = (0..20).map(|i| format!("text {i}")).collect();
+    for (i, stored) in clinic::seal(&clinic::old_key_hex(), clinic::FORMAT, &texts).iter().enumerate() {
+        place.sql(&format!("INSERT INTO t VALUES ({i}, {})", bytes.replace('$', stored))).await;
+    }
+    let configuration = |format| format!("[[table]]\nname = \"t\"\n[table.columns]\nsecret = \"{format}\"\n");
+    // Any bytes are of this shape.
+    let plan = place.plan(&configuration("gcm-bytes-iv12"), &clinic::platform_keys()).await;
+    assert_eq!(found(&plan, "wrong_key"), [(Severity::Fail, Some("secret".to_owned()))]);
+    let plan = place.plan(&configuration(clinic::FORMAT), &clinic::platform_keys()).await;
+    assert_eq!((plan.has_failures(), plan.tables[0].columns[0].sample.old), (false, 20), "{:#?}", plan.findings);
 }

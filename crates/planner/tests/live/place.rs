@@ -93,6 +93,11 @@ impl Place {
         self.connect(url.as_str()).await
     }
 
+    /// With this parameter in the URL.
+    pub(crate) async fn database_with(&self, parameter: &str) -> Database {
+        self.connect(&format!("{}?{parameter}", self.url)).await
+    }
+
     async fn connect(&self, url: &str) -> Database {
         let options = ConnectOptions {
             url: DatabaseUrl::parse(url).expect("a URL"),
@@ -150,6 +155,12 @@ pub(crate) async fn plan_on(
     let pool = Arc::new(reencrypt_crypto::Pool::new(2));
     survey(&mut session, &mut plan, configuration, keys, &pool, options, &|_, _| 0).await.expect("a survey");
     plan
+}
+
+/// A configuration that names one column.
+pub(crate) fn named_only(table: &str, column: &str) -> Configuration {
+    let text = format!("[[table]]\nname = \"{table}\"\n[table.columns]\n{column} = \"gcm-triple-b64-iv16\"\n");
+    Configuration::parse(&text).expect("a configuration")
 }
 
 /// The findings of a code, as `severity column`.

@@ -1,10 +1,10 @@
 //! What only PostgreSQL has.
 use crate::{
     clinic,
-    place::{Place, draft_on, found, of, only, plan_on},
+    place::{Place, draft_on, found, named_only, of, only, plan_on},
 };
 use reencrypt_db::Database;
-use reencrypt_planner::{Configuration, Finding, Plan, Severity, SurveyOptions, discover};
+use reencrypt_planner::{Configuration, Discovery, Finding, Plan, Severity, SurveyOptions, discover, unlisted};
 use std::sync::Arc;
 
 async fn planned(database: &Database, text: &str) -> Plan {
@@ -15,6 +15,12 @@ async fn planned(database: &Database, text: &str) -> Plan {
 async fn for_a_run(database: &Database, text: &str) -> Plan {
     let configuration = Configuration::parse(text).unwrap();
     draft_on(database, &configuration, &clinic::platform_keys(), &[], true).await.unwrap()
+}
+
+async fn discovered(database: &Database) -> Discovery {
+    let mut session = database.session().await.unwrap();
+    let pool = Arc::new(reencrypt_crypto::Pool::new(1));
+    discover(&mut session, &clinic::platform_keys(), &pool, 100).await.expect("a discovery")
 }
 
 /// The statements between back quotes.
@@ -90,14 +96,103 @@ async fn hidden_rows_are_refused_and_not_counted_as_absent() {
     assert!(refused.severity == Severity::Fail && refused.prevents_reading());
     assert_eq!(plan.tables[0].sampled_rows, 0);
     assert_eq!(of(&plan.findings, "not_examined").len(), 1, "{:#?}", plan.findings);
-    let mut session = database.session().await.unwrap();
-    let found = discover(&mut session, &clinic::platform_keys(), &Arc::new(reencrypt_crypto::Pool::new(1)), 100).await;
-    assert_eq!(only(&found.unwrap().findings, "not_examined").table.as_deref(), Some("public.Patient"));
+    let found = discovered(&database).await;
+    let told = only(&found.findings, "rls_active");
+    assert_eq!((told.severity, told.table.as_deref()), (Severity::Fail, Some("public.Patient")));
+    assert_eq!((found.tables.len(), statements(&[told])), (0, statements(&[refused])));
     // What the message says is what helps.
     let way = statements(&[refused]).pop().expect("a statement");
     place.sql(&way).await;
     let plan = planned(&place.database_as(&role).await, &text).await;
     assert_eq!(plan.tables[0].sampled_rows, 17);
+}
+
+#[tokio::test]
+async fn what_a_role_may_not_read_is_told_with_the_grant_that_helps() {
+    let mut place = Place::postgres().await;
+    clinic::make(&mut place).await;
+    place.sql("CREATE SCHEMA closed; CREATE TABLE closed.t (id int PRIMARY KEY, secret text, n int)").await;
+    place
+        .sql("CREATE TABLE numbers (id int PRIMARY KEY, n int); CREATE TABLE open (id int PRIMARY KEY, v text, w text)")
+        .await;
+    let role = place.role("stranger").await;
+    place.sql(&format!("GRANT SELECT ON closed.t TO {role}; GRANT SELECT (id, v, xmin, ctid) ON open TO {role}")).await;
+    let database = place.database_as(&role).await;
+
+    // Nothing is found, and that is no statement about the key.
+    let found = discovered(&database).await;
+    assert_eq!(found.tables, []);
+    let told: Vec<_> =
+        found.findings.iter().map(|f| (f.severity, f.code.as_str(), f.table.as_deref().unwrap())).collect();
+    let failure = |table| (Severity::Fail, "privilege_missing", table);
+    assert_eq!(told, [failure("closed.t"), failure("public.Patient"), failure("public.open")]);
+    let partial = &found.findings[2].message;
+    assert!(partial.contains("the column `w` could not be looked at"), "{partial}");
+
+    // What is found is rotated, and what could not be looked at is told.
+    place.sql(&format!("GRANT SELECT ON \"Patient\" TO {role}")).await;
+    let found = discovered(&database).await;
+    assert_eq!(found.tables.len(), 1);
+    let unexamined = of(&found.findings, "not_examined");
+    let tables: Vec<_> = unexamined.iter().map(|f| (f.severity, f.table.as_deref().unwrap())).collect();
+    assert_eq!(tables, [(Severity::Warn, "closed.t"), (Severity::Warn, "public.open")]);
+    let mut session = database.session().await.unwrap();
+    let (keys, pool) = (clinic::platform_keys(), Arc::new(reencrypt_crypto::Pool::new(1)));
+    let told = unlisted(&mut session, &named_only("Patient", "email"), &keys, &pool, 300).await.unwrap();
+    assert_eq!(of(&told, "not_examined"), unexamined, "verify says so too");
+    let plan = planned(&database, &clinic::configuration("")).await;
+    assert_eq!(of(&plan.findings, "not_examined").len(), 2);
+
+    let grants = statements(&unexamined).join(" ");
+    assert!(grants.starts_with("GRANT USAGE ON SCHEMA \"closed\""), "{grants}");
+    place.sql(&grants).await;
+    assert_eq!(of(&discovered(&database).await.findings, "not_examined"), Vec::<&Finding>::new());
+}
+
+#[tokio::test]
+async fn ciphertext_in_arrays_is_told_and_cannot_be_configured() {
+    let mut place = Place::postgres().await;
+    place.sql("CREATE TABLE t (id int PRIMARY KEY, phones text[], codes varchar(200)[], raw bytea[], docs jsonb[], n int[])").await;
+    let stored = clinic::seal(&clinic::old_key_hex(), clinic::FORMAT, &["x".to_owned()]).remove(0);
+    let new = clinic::seal(&clinic::new_key_hex(), clinic::FORMAT, &["x".to_owned()]).remove(0);
+    place
+        .sql(&format!(
+            "INSERT INTO t VALUES (1, ARRAY['+49 30', NULL, '{stored}'], ARRAY['{new}'], ARRAY[convert_to('{stored}', 'UTF8')], \
+             ARRAY['{{\"a\": \"{stored}\"}}'::jsonb], '{{1}}'), (2, '{{}}', NULL, '{{}}', '{{}}', '{{}}')"
+        ))
+        .await;
+    let database = place.database().await;
+    let found = discovered(&database).await;
+    assert_eq!(found.tables, []);
+    let told: Vec<_> =
+        found.findings.iter().map(|f| (f.severity, f.code.as_str(), f.column.as_deref().unwrap())).collect();
+    let (old, new) = ("unlisted_ciphertext", "unlisted_new_ciphertext");
+    let warn = |code, column| (Severity::Warn, code, column);
+    assert_eq!(told, [warn(old, "phones"), warn(new, "codes"), warn(old, "raw"), warn(old, "docs")]);
+    let message = &found.findings[0].message;
+    assert!(
+        message.contains("columns of type text[] cannot be rotated yet") && !message.contains(&stored),
+        "{message}"
+    );
+    // The look that verify takes, and a plan.
+    place.sql("CREATE TABLE other (id int PRIMARY KEY, name text)").await;
+    let configuration = named_only("other", "name");
+    let plan = plan_on(&database, &configuration, &clinic::platform_keys(), SurveyOptions::default()).await;
+    assert_eq!(of(&plan.findings, old).len(), 3, "{:#?}", plan.findings);
+    let plan = draft_on(&database, &named_only("t", "phones"), &clinic::platform_keys(), &[], false).await.unwrap();
+    assert_eq!(only(&plan.findings, "column_type").severity, Severity::Fail);
+}
+
+#[tokio::test]
+async fn an_impatient_deadlock_timeout_is_told() {
+    let mut place = Place::postgres().await;
+    clinic::make(&mut place).await;
+    let text = clinic::configuration("");
+    assert_eq!(found(&planned(&place.database().await, &text).await, "deadlock_timeout"), []);
+    place
+        .sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET deadlock_timeout = 100', current_database()); END $$")
+        .await;
+    assert_eq!(found(&planned(&place.database().await, &text).await, "deadlock_timeout"), [(Severity::Warn, None)]);
 }
 
 #[tokio::test]
@@ -186,6 +281,17 @@ async fn a_name_in_several_schemas_is_ambiguous_until_it_is_qualified() {
     let ambiguous = planned(&database, &text("notes")).await;
     let refused = only(&ambiguous.findings, "table_ambiguous");
     assert!(refused.message.contains("one.notes, two.notes"), "{}", refused.message);
+    assert!(refused.message.contains("?schema="), "{}", refused.message);
+    // The schema that the URL names comes first, and what it means is listed.
+    let of_url = place.database_with("schema=two").await;
+    let plan = planned(&of_url, &text("notes")).await;
+    assert!(!plan.has_failures(), "{:#?}", plan.findings);
+    assert_eq!(plan.tables[0].name.to_string(), "two.notes");
+    assert_eq!(only(&plan.findings, "unlisted_ciphertext").table.as_deref(), Some("one.notes"));
+    let plan = planned(&of_url, &text("one.notes")).await;
+    assert_eq!(plan.tables[0].name.to_string(), "one.notes");
+    let plan = planned(&place.database_with("schema=public").await, &text("notes")).await;
+    assert_eq!(of(&plan.findings, "table_ambiguous").len(), 1, "the URL's schema has none");
     let plan = planned(&database, &text("two.notes")).await;
     assert!(!plan.has_failures(), "{:#?}", plan.findings);
     assert_eq!(only(&plan.findings, "unlisted_ciphertext").table.as_deref(), Some("one.notes"));

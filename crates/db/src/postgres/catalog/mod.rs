@@ -41,8 +41,9 @@ impl Connection {
         let collations = self.about(&collations, oid).await?;
 
         let row_security = row_security(&leaves);
-        let may_count = row_security != RowSecurity::Active && columns.iter().any(|column| column.can_select);
         let every = |column: usize| !leaves.is_empty() && leaves.iter().all(|leaf| is(leaf, column));
+        let may_count =
+            row_security != RowSecurity::Active && every(15) && columns.iter().any(|column| column.can_select);
         let mut table = Table {
             name: name.clone(),
             kind: if leaves.iter().any(|leaf| text(leaf, 2) == "f") { TableKind::Foreign } else { kind },
@@ -59,7 +60,12 @@ impl Connection {
             triggers: triggers.iter().map(trigger).collect(),
             rules: rules.iter().map(|row| text(row, 0)).collect(),
             row_security,
-            privileges: Privileges { select: every(8), select_system: every(9), update: every(10) },
+            privileges: Privileges {
+                schema_usage: every(15),
+                select: every(8),
+                select_system: every(9),
+                update: every(10),
+            },
             publications: publications.iter().map(|row| text(row, 0)).collect(),
             update_refused_by_publication: leaves.iter().any(|leaf| is(leaf, 12)),
             collation_mismatches: collations.iter().map(collation).collect(),
@@ -85,15 +91,18 @@ impl Connection {
         self.query(DOING, sql, Parameters::default().raw(INT8, Some(&oid.to_be_bytes()))).await
     }
 
-    /// Statistics scaled to the pages of now, or where there are none the density of some pages.
+    /// Live rows by the statistics, or where there are none by a look at some pages. Pages are no measure of rows: after a rotation half of
+    /// them hold dead ones.
     async fn rows_estimate(&mut self, name: &TableName, leaf: &PgRow, may_count: bool) -> Result<u64> {
         let figure = |column| number(leaf, column).unwrap_or_default();
-        let (statistics_rows, statistics_pages, pages) = (figure(3), figure(4), figure(5).unsigned_abs());
+        let pages = figure(5).unsigned_abs();
         if pages == 0 {
             return Ok(0);
         }
-        if statistics_rows >= 0 && statistics_pages > 0 {
-            return Ok((statistics_rows as f64 / statistics_pages as f64 * pages as f64).round() as u64);
+        let analyzed = (figure(3) >= 0 && figure(4) > 0).then(|| (figure(3).unsigned_abs(), figure(4).unsigned_abs()));
+        let counter = is(leaf, 17).then(|| figure(16).unsigned_abs());
+        if let Some(rows) = live_rows(analyzed, counter, pages) {
+            return Ok(rows);
         }
         if !may_count || text(leaf, 2) != "r" {
             return Ok(pages * ROWS_PER_PAGE_GUESS);
@@ -109,6 +118,15 @@ impl Connection {
         let counted = rows.first().and_then(|row| number(row, 0)).unwrap_or_default();
         Ok((counted as f64 / share).round() as u64)
     }
+}
+
+/// The rows of the last ANALYZE or VACUUM, and where rows changed since the counter of live rows that it set: without one the counter has seen
+/// only what changed since the statistics were last reset (by a crash, in a restored copy, on a standby). It may count rows twice that were
+/// loaded right before the ANALYZE, hence not more than the pages hold at their last known density.
+fn live_rows(analyzed: Option<(u64, u64)>, counter: Option<u64>, pages: u64) -> Option<u64> {
+    let Some((rows, of_pages)) = analyzed else { return counter };
+    let held = (rows as f64 / of_pages.max(1) as f64 * pages as f64).round() as u64;
+    Some(counter.map_or(rows, |counter| counter.min(held)))
 }
 
 fn relation(row: &PgRow) -> Option<(i64, TableKind)> {
@@ -128,6 +146,7 @@ fn column(row: &PgRow) -> Column {
         "text" => ColumnKind::Text,
         "bytes" => ColumnKind::Bytes,
         "json" => ColumnKind::Json,
+        "array" => ColumnKind::Array,
         _ => ColumnKind::Other,
     };
     Column {
@@ -209,4 +228,20 @@ fn some_text(row: &PgRow, column: usize) -> Option<String> {
 
 fn is(row: &PgRow, column: usize) -> bool {
     value(row, column) == Some(&[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_rows_and_rows_counted_twice_are_no_rows() {
+        let analyzed = Some((1000, 100));
+        assert_eq!(live_rows(analyzed, Some(1000), 200), Some(1000), "a rotation doubled the pages");
+        assert_eq!(live_rows(analyzed, Some(400), 100), Some(400), "rows were deleted since");
+        assert_eq!(live_rows(analyzed, Some(1900), 200), Some(1900), "rows were added since");
+        assert_eq!(live_rows(analyzed, Some(2000), 100), Some(1000), "they were counted twice");
+        assert_eq!(live_rows(analyzed, None, 200), Some(1000), "a standby counts nothing");
+        assert_eq!((live_rows(None, Some(7), 1), live_rows(None, None, 1)), (Some(7), None));
+    }
 }

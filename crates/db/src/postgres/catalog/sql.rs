@@ -31,19 +31,27 @@ macro_rules! base_type {
     };
 }
 
+/// Whether the column `a` has a NOT NULL that was never checked against the rows that are there (PostgreSQL 18: NOT VALID).
+macro_rules! unvalidated {
+    () => {
+        "EXISTS (SELECT FROM pg_catalog.pg_constraint AS nn WHERE nn.conrelid = a.attrelid AND nn.contype = 'n' \
+           AND NOT nn.convalidated AND a.attnum = ANY (nn.conkey))"
+    };
+}
+
 /// The sound unique indexes over NOT NULL columns, as `x`. Their order and equality are those of their columns' types.
 macro_rules! key_index {
     () => {
-        "(SELECT x.*, i.relname AS key_name FROM pg_catalog.pg_index AS x JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid \
+        concat!("(SELECT x.*, i.relname AS key_name FROM pg_catalog.pg_index AS x JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid \
             WHERE x.indrelid = $1::pg_catalog.int8::pg_catalog.oid AND x.indisunique AND x.indisvalid AND x.indisready \
             AND x.indislive AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL \
             AND NOT EXISTS (SELECT FROM pg_catalog.unnest(x.indkey) WITH ORDINALITY AS k(attnum, n) \
               JOIN pg_catalog.pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.attnum \
               JOIN pg_catalog.pg_opclass AS o ON o.oid = x.indclass[k.n - 1] \
               WHERE k.n <= x.indnkeyatts \
-              AND (NOT a.attnotnull OR NOT o.opcdefault OR x.indcollation[k.n - 1] <> a.attcollation))) AS x \
+              AND (NOT a.attnotnull OR ", unvalidated!(), " OR NOT o.opcdefault OR x.indcollation[k.n - 1] <> a.attcollation))) AS x \
          CROSS JOIN LATERAL pg_catalog.unnest(x.indkey) WITH ORDINALITY AS k(attnum, n) \
-         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.attnum "
+         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.attnum ")
     };
 }
 
@@ -66,7 +74,12 @@ pub(super) const LEAVES: &str = with_leaves!(
          AND c.relreplident <> 'f' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index AS x WHERE x.indrelid = c.oid \
            AND x.indisvalid AND x.indimmediate AND ((c.relreplident = 'd' AND x.indisprimary) \
              OR (c.relreplident = 'i' AND x.indisreplident))), \
-       c.relrowsecurity, pg_catalog.row_security_active(c.oid) \
+       c.relrowsecurity, pg_catalog.row_security_active(c.oid), \
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE'), \
+       pg_catalog.pg_stat_get_live_tuples(c.oid), \
+       COALESCE(pg_catalog.pg_stat_get_last_analyze_time(c.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid), \
+         pg_catalog.pg_stat_get_last_vacuum_time(c.oid), pg_catalog.pg_stat_get_last_autovacuum_time(c.oid)) IS NOT NULL \
+         AND pg_catalog.pg_stat_get_mod_since_analyze(c.oid) > 0 \
      FROM leaf JOIN pg_catalog.pg_class AS c ON c.oid = leaf.oid \
      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace ORDER BY 1, 2"
 );
@@ -76,8 +89,11 @@ pub(super) const COLUMNS: &str = with_leaves!(
        CASE WHEN tn.nspname = 'pg_catalog' THEN pg_catalog.format_type(a.atttypid, a.atttypmod) \
          ELSE pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(ty.typname) END, \
        CASE WHEN b.oid IN (25, 1042, 1043) OR b.typname = 'citext' THEN 'text' WHEN b.oid = 17 THEN 'bytes' \
-         WHEN b.oid IN (114, 3802) THEN 'json' ELSE 'other' END, \
-       a.attnotnull, \
+         WHEN b.oid IN (114, 3802) THEN 'json' \
+         WHEN el.typcategory = 'S' OR el.oid IN (17, 114, 3802) OR el.typbasetype IN (17, 114, 3802) THEN 'array' ELSE 'other' END, \
+       a.attnotnull AND NOT ",
+    unvalidated!(),
+    ", \
        (CASE WHEN b.oid IN (1042, 1043) AND b.typmod >= 4 THEN b.typmod - 4 END)::pg_catalog.int8, \
        a.attgenerated <> '' OR a.attidentity = 'a', \
        COALESCE((SELECT pg_catalog.bool_and(pg_catalog.has_column_privilege(leaf.oid, a.attname, 'SELECT')) FROM leaf), false), \
@@ -85,7 +101,9 @@ pub(super) const COLUMNS: &str = with_leaves!(
      FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS ty ON ty.oid = a.atttypid \
      JOIN pg_catalog.pg_namespace AS tn ON tn.oid = ty.typnamespace ",
     base_type!(),
-    "WHERE a.attrelid = $1::pg_catalog.int8::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+    "JOIN pg_catalog.pg_type AS bt ON bt.oid = b.oid \
+     LEFT JOIN pg_catalog.pg_type AS el ON bt.typcategory = 'A' AND el.oid = bt.typelem \
+     WHERE a.attrelid = $1::pg_catalog.int8::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
 );
 
 /// The columns of every sound key, the primary key's first.
