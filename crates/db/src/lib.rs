@@ -23,7 +23,7 @@ pub use catalog::{
     Collation, Column, ColumnKind, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, Server, Table, TableKind,
     TableName, Trigger,
 };
-pub use database::{ConnectOptions, Database, Dialect, Identity, TlsMode};
+pub use database::{ConnectOptions, Credentials, Database, Dialect, Identity, TlsMode};
 pub use error::{Condition, Error, Verdict};
 pub use row_key::RowKey;
 pub use rows::Rows;

@@ -85,6 +85,12 @@ pub struct KeyReport {
     pub old: Option<Fingerprint>,
     /// new
     pub new: Option<Fingerprint>,
+    /// which version of its secret the old key is, where it stands in one with versions
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_version: Option<String>,
+    /// which version of its secret the new key is
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_version: Option<String>,
 }
 /// One pass, summed over tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -10,7 +10,7 @@ use crate::{
     resolution::{Resolution, resolve},
     schema::{RowKeyProblem, schema_hash, with_row_key},
 };
-use reencrypt_crypto::Format;
+use reencrypt_crypto::{Format, SecretKey};
 use reencrypt_db::{Identity, Server, Table, TableName, Transaction};
 use std::collections::BTreeMap;
 
@@ -251,9 +251,13 @@ fn fingerprints(configuration: &Configuration, tables: &[TablePlan], keys: &Keyr
     let used = |name: &&String| tables.iter().any(|table| table.key == **name) || configuration.keys.len() == 1;
     let print = |name: &String| {
         let pair = keys.get(name);
+        let (old, new) = (pair.and_then(|pair| pair.old.as_ref()), pair.and_then(|pair| pair.new.as_ref()));
+        let version = |key: Option<&SecretKey>| key.and_then(SecretKey::version).map(str::to_owned);
         PlanKey {
-            old: pair.and_then(|pair| pair.old.as_ref()).map(|key| key.fingerprint()),
-            new: pair.and_then(|pair| pair.new.as_ref()).map(|key| key.fingerprint()),
+            old: old.map(SecretKey::fingerprint),
+            new: new.map(SecretKey::fingerprint),
+            old_version: version(old),
+            new_version: version(new),
         }
     };
     configuration.keys.keys().filter(used).map(|name| (name.clone(), print(name))).collect()

@@ -28,7 +28,7 @@ pub use bind::{BoundTable, Keyring, bind, check_schema};
 pub use chunking::{chunk_rows, window_rows};
 pub use configuration::{
     BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, EnvironmentSettings, KeySettings, Kind,
-    Reference, TableSettings, TriggerPolicy,
+    Reference, TableSettings, TriggerPolicy, WrappedBy,
 };
 pub use discovery::{Discovery, discover};
 pub use draft::draft;

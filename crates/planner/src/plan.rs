@@ -35,13 +35,19 @@ pub struct Plan {
     /// over all tables
     pub estimate: Estimate,
 }
-/// Fingerprints of a pair.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// Fingerprints of a pair, and where its keys stand in a secret with versions, which versions those are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PlanKey {
     /// old
     pub old: Option<Fingerprint>,
     /// new
     pub new: Option<Fingerprint>,
+    /// which version of its secret the old key is; not part of the id
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_version: Option<String>,
+    /// which version of its secret the new key is; not part of the id
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_version: Option<String>,
 }
 /// One table of a plan.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -95,7 +95,7 @@ async fn nothing_secret_leaves_the_tool(engine: Engine) {
     let mut leaks = Vec::new();
     for form in ["text", "json"] {
         let loud = ["-vvv", "--log-format", form, "--output", form];
-        let commands: [&[&str]; 9] = [
+        let commands: [&[&str]; 10] = [
             &["init", "--write", "made.toml"],
             &["plan", "--out", "plan.json"],
             &["run", "--yes", "--batch-rows", "50", "--canary", "100"],
@@ -105,6 +105,7 @@ async fn nothing_secret_leaves_the_tool(engine: Engine) {
             &["quarantine", "list"],
             &["sweep", "--yes"],
             &["verify"],
+            &["key", "check", "--from", "env:OLD_KEY"],
         ];
         for command in commands {
             let arguments: Vec<&str> = command.iter().copied().chain(loud).collect();

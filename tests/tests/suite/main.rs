@@ -37,10 +37,12 @@ mod canary;
 mod commit_lost;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod keys;
 mod kill;
 mod large;
 mod patients;
 mod privileges;
+mod process;
 mod quarantine;
 mod refusals;
 mod rerun;

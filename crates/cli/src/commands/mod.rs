@@ -4,6 +4,8 @@ mod confirmation;
 pub(crate) mod control;
 pub(crate) mod formats;
 pub(crate) mod init;
+pub(crate) mod key_check;
+pub(crate) mod keygen;
 pub(crate) mod plan;
 pub(crate) mod quarantine;
 pub(crate) mod rotate;

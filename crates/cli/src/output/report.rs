@@ -59,6 +59,11 @@ pub(super) fn headline(text: &mut String, report: &Report) {
         let shown =
             |f: Option<_>| f.map_or_else(|| "not given".to_owned(), |f: reencrypt_crypto::Fingerprint| f.to_string());
         let _ = writeln!(text, "  key          {}: old {}, new {}", key.name, shown(key.old), shown(key.new));
+        for (side, version) in [("old", &key.old_version), ("new", &key.new_version)] {
+            if let Some(version) = version {
+                let _ = writeln!(text, "               {side} is version {version} of its secret");
+            }
+        }
     }
     match (report.started_at, report.finished_at) {
         (Some(started), Some(finished)) => {

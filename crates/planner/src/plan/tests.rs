@@ -51,7 +51,7 @@ pub(crate) fn a_plan() -> Plan {
         identity: Identity { address: "h:5432".into(), database: "clinic".into(), system: "1/2".into() },
         keys: BTreeMap::from([(
             "default".into(),
-            PlanKey { old: key("b025926dfd23b1b3"), new: key("0123456789abcdef") },
+            PlanKey { old: key("b025926dfd23b1b3"), new: key("0123456789abcdef"), ..PlanKey::default() },
         )]),
         tables: vec![table],
         layouts: BTreeMap::new(),
@@ -74,7 +74,7 @@ fn the_id_covers_what_is_approved() {
         ("environment", |p| p.environment = "production".into()),
         ("old key of pair", |p| p.keys.get_mut("default").unwrap().old = None),
         ("new key of pair", |p| p.keys.get_mut("default").unwrap().new = "1111111111111111".parse().ok()),
-        ("a key pair `more`", |p| p.keys.extend([("more".into(), PlanKey { old: None, new: None })])),
+        ("a key pair `more`", |p| p.keys.extend([("more".into(), PlanKey::default())])),
         ("no table public.Patient", |p| p.tables[0].name.name = "Person".into()),
         ("no table public.Patient", |p| p.tables.clear()),
         ("its key pair is", |p| p.tables[0].key = "other".into()),
