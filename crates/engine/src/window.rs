@@ -91,30 +91,41 @@ fn waves(
     bytes: impl Fn(usize) -> usize,
     batch_rows: usize,
 ) -> Vec<Vec<usize>> {
-    let mut pages: HashMap<u32, Page> = HashMap::new();
+    let (mut pages, mut at) = (Vec::<Page>::new(), HashMap::new());
     for &row in which {
-        let next = pages.len();
-        pages.entry(page(row)).or_insert(Page { at: next, rows: 0, taken: 0 }).rows += 1;
+        let page = *at.entry(page(row)).or_insert_with(|| {
+            pages.push(Page::default());
+            pages.len() - 1
+        });
+        pages[page].rows += 1;
     }
-    let densest = pages.values().map(|page| page.rows).max().unwrap_or(1);
+    let mut alike: HashMap<usize, usize> = HashMap::new();
+    for page in &mut pages {
+        let alike = alike.entry(page.rows).or_default();
+        page.at = *alike;
+        *alike += 1;
+    }
+    let densest = alike.keys().copied().max().unwrap_or(1);
     // A little less than the bound, since waves are not all of one size.
     let few = which.len().div_ceil((batch_rows - batch_rows / 16).max(1));
     let many = which.len() / batch_rows.div_ceil(WAVES_PER_BATCH_MAX).max(1);
     let count = few.max(densest.min(many)).max(1);
-    let all = pages.len();
     let mut waves = vec![Vec::new(); count];
     for &row in which {
-        let Some(page) = pages.get_mut(&page(row)) else { continue };
-        // The page's rows in equal steps through the waves; the first step of each page is set off by its place among all pages, which fills the waves evenly.
-        let step = (page.taken * all + page.at) * count / (page.rows * all);
+        let page = &mut pages[at[&page(row)]];
+        // A page's rows in equal steps through the waves, and its first step set off by its place among the pages with as many rows, so that waves fill evenly.
+        let alike = alike[&page.rows];
+        let step = (page.taken * alike + page.at) * count / (page.rows * alike);
         page.taken += 1;
         waves[step.min(count - 1)].push(row);
     }
     waves.into_iter().flat_map(|wave| bounded(wave, &bytes, batch_rows)).collect()
 }
 
+/// One page's rows in a window.
+#[derive(Default)]
 struct Page {
-    /// its place among all pages
+    /// its place among the pages that have as many
     at: usize,
     rows: usize,
     taken: usize,
