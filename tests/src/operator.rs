@@ -266,6 +266,16 @@ impl Finished {
         found.unwrap_or_else(|| panic!("no column {column}\n{self}")).clone()
     }
 
+    /// Name and message of doctor's checks with a status.
+    #[track_caller]
+    pub fn checks(&self, status: &str) -> Vec<(String, String)> {
+        let json = self.json();
+        let checks = json["checks"].as_array().unwrap_or_else(|| panic!("no checks\n{self}")).clone();
+        let text = |check: &Value, member: &str| check[member].as_str().unwrap_or_default().to_owned();
+        let told = |check: &Value| (text(check, "name"), text(check, "message") + " " + &text(check, "hint"));
+        checks.iter().filter(|check| check["status"] == status).map(told).collect()
+    }
+
     /// The codes of the findings with a severity.
     #[track_caller]
     pub fn findings(&self, severity: &str) -> Vec<String> {
@@ -277,8 +287,9 @@ impl Finished {
 }
 
 /// The commands that a hint may send somebody to.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "init",
+    "doctor",
     "plan",
     "run",
     "sweep",

@@ -75,6 +75,8 @@ pub(crate) enum LogForm {
 pub(crate) enum Command {
     /// Find encrypted columns and print (or write) a configuration
     Init(InitArguments),
+    /// Check secrets, keys, database and privileges, one line a check
+    Doctor(DoctorArguments),
     /// Dry run: what a run would touch, what stands there, what it will take
     Plan(PlanArguments),
     /// Rotate: every configured value from the old key to the new
@@ -112,6 +114,7 @@ impl Command {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Command::Init(_) => "init",
+            Command::Doctor(_) => "doctor",
             Command::Plan(_) => "plan",
             Command::Run(_) => "run",
             Command::Sweep(_) => "sweep",
@@ -137,6 +140,26 @@ pub(crate) struct InitArguments {
     /// Write the configuration to a new file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// What shall work: what only another command needs is a warning and no failure
+    #[arg(long = "for", value_enum, default_value_t, value_name = "COMMAND")]
+    pub(crate) for_: Purpose,
+}
+
+/// `--for`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Purpose {
+    /// both keys, and the privilege to write
+    #[default]
+    Run,
+    /// the old key
+    Plan,
+    /// the new key
+    Verify,
 }
 
 /// `plan`

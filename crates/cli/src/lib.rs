@@ -69,6 +69,7 @@ async fn run(arguments: Arguments, session: &Session) -> Result<Outcome, Failure
     let globals = &arguments.globals;
     match arguments.command {
         Command::Init(typed) => commands::init::run(globals, &typed, session).await,
+        Command::Doctor(typed) => commands::doctor::run(globals, &typed, session).await,
         Command::Plan(typed) => commands::plan::run(globals, typed, session).await,
         Command::Run(typed) => commands::rotate::run(globals, typed, session).await,
         Command::Sweep(typed) => commands::rotate::sweep(globals, typed, session).await,

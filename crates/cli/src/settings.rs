@@ -142,7 +142,13 @@ impl Settings {
         }
     }
 
-    fn connect_options(&self, url: &str) -> Result<ConnectOptions, Failure> {
+    /// The variables, with those of the dotenv file.
+    pub(crate) fn environment(&self) -> &Environment {
+        self.sources.environment()
+    }
+
+    /// Everything that a connection to `url` needs.
+    pub(crate) fn connect_options(&self, url: &str) -> Result<ConnectOptions, Failure> {
         let settings = &self.configuration.database;
         let url = DatabaseUrl::parse(url)?;
         let tls = settings.tls.as_deref().map(tls_mode).transpose()?;
@@ -151,7 +157,7 @@ impl Settings {
     }
 
     /// Where the database URL stands.
-    fn database_url(&self) -> Result<keys::Reference, Failure> {
+    pub(crate) fn database_url(&self) -> Result<keys::Reference, Failure> {
         match &self.configuration.database.url {
             Some(written) => {
                 let mut reference = self.resolve(written)?;
@@ -170,7 +176,7 @@ impl Settings {
     }
 
     /// The place, with relative paths taken from the configuration's folder.
-    fn resolve(&self, written: &Reference) -> Result<keys::Reference, Failure> {
+    pub(crate) fn resolve(&self, written: &Reference) -> Result<keys::Reference, Failure> {
         let reference = match &written.wrapped_by {
             Some(by) => keys::Reference::wrapped(&written.from, &by.key_id, by.context.clone())?,
             None => keys::Reference::parse(&written.from, written.decode.as_deref(), written.take)?,

@@ -229,6 +229,12 @@ pub struct Server {
     pub standbys: u32,
     /// age of the oldest snapshot held by anyone, in seconds, where visible
     pub oldest_snapshot_s: Option<u64>,
+    /// age of the oldest open or prepared transaction of others, in seconds, where visible
+    pub oldest_transaction_s: Option<u64>,
+    /// the role sees the transactions of all others, and not only its own (PostgreSQL)
+    pub sees_transactions: bool,
+    /// replication slots that nobody reads: the server keeps all WAL for them
+    pub idle_slots: u32,
     /// `deadlock_timeout`: how long a session waits for a lock before it looks for a deadlock and ends itself (PostgreSQL)
     pub deadlock_timeout_ms: Option<u32>,
 }

@@ -571,6 +571,7 @@ fn report_of_plan(plan: &Plan) -> Report {
         passes: Vec::new(),
         tables: tables.collect(),
         findings: plan.findings.clone(),
+        exposure: plan.exposure.clone(),
         estimate: Some(plan.estimate.clone()),
         old_key_needed: None,
         reason: None,

@@ -1,7 +1,7 @@
 //! The result of a command, in the shape that scripts rely on (`docs/cli` has the contract).
 use jiff::Timestamp;
 use reencrypt_crypto::Fingerprint;
-use reencrypt_planner::{Estimate, Finding, Order};
+use reencrypt_planner::{Estimate, Exposure, Finding, Order};
 use serde::Serialize;
 
 /// State of a run, or of a plan.
@@ -60,6 +60,9 @@ pub struct Report {
     pub tables: Vec<TableReport>,
     /// of plan and verify
     pub findings: Vec<Finding>,
+    /// of plan: what stands under the old key
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exposure: Vec<Exposure>,
     /// of plan
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,

@@ -118,6 +118,7 @@ impl Saw {
             passes: self.passes()?,
             tables,
             findings: self.plan.findings.clone(),
+            exposure: Vec::new(),
             estimate: None,
             old_key_needed: None,
             reason: self.reason(state, unaccepted),

@@ -427,6 +427,7 @@ fn report(
         passes: Vec::new(),
         tables: tables.collect(),
         findings,
+        exposure: Vec::new(),
         estimate: None,
         old_key_needed: Some(statement.old_key_needed),
         reason: Some(format!("{}, {scope}", statement.reason)),

@@ -16,6 +16,7 @@ mod material;
 mod process;
 mod reference;
 mod source;
+mod weakness;
 
 pub use aws::AwsProblem;
 pub use environment::Environment;
@@ -24,3 +25,4 @@ pub use generation::{DataKey, Stored, fresh_key, hex};
 pub use process::keep_out_of_core_dumps;
 pub use reference::{Decode, Reference, SecretName, SecretVersion, Source, WrappedKey};
 pub use source::Sources;
+pub use weakness::{Weakness, text_weakness, weakness};

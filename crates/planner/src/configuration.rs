@@ -1,9 +1,12 @@
 //! `reencrypt.toml` as a type that cannot be wrong. References to secrets stay unresolved.
+mod doctor;
 mod members;
 mod reading;
 mod reference;
 mod table;
 mod writing;
+
+pub use doctor::{SecretForm, SecretSettings};
 
 use crate::Error;
 use reencrypt_crypto::{BlindIndexSpec, LayoutSpec, PlaintextPolicy};
@@ -141,6 +144,19 @@ pub struct TableSettings {
     pub blind_indexes: Vec<BlindIndexSettings>,
 }
 
+/// `[doctor]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoctorSettings {
+    /// the application's secrets beside the database URL and the key pairs
+    pub secrets: Vec<SecretSettings>,
+}
+
+impl Default for DoctorSettings {
+    fn default() -> Self {
+        Self { secrets: doctor::default_secrets() }
+    }
+}
+
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Configuration {
@@ -154,6 +170,8 @@ pub struct Configuration {
     pub tables: Vec<TableSettings>,
     /// `[layout.*]`
     pub layouts: BTreeMap<String, LayoutSpec>,
+    /// `[doctor]`
+    pub doctor: DoctorSettings,
 }
 
 impl Configuration {

@@ -71,6 +71,7 @@ pub async fn draft(
         layouts,
         findings,
         estimate: Estimate::default(),
+        exposure: Vec::new(),
     };
     plan.estimate = estimate(&plan, tx.dialect());
     plan.findings.extend(nonce_budget(&plan, configuration));

@@ -27,8 +27,8 @@ mod survey;
 pub use bind::{BoundTable, Keyring, bind, check_schema};
 pub use chunking::{chunk_rows, window_rows};
 pub use configuration::{
-    BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, EnvironmentSettings, KeySettings, Kind,
-    Reference, TableSettings, TriggerPolicy, WrappedBy,
+    BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, DoctorSettings, EnvironmentSettings,
+    KeySettings, Kind, Reference, SecretForm, SecretSettings, TableSettings, TriggerPolicy, WrappedBy,
 };
 pub use discovery::{Discovery, discover};
 pub use draft::draft;
@@ -38,5 +38,6 @@ pub use gate::{Ceiling, GateCounts};
 pub use nearest::nearest;
 pub use order::Order;
 pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};
+pub use preflight::keys as key_findings;
 pub use schema::schema_hash;
-pub use survey::{ClassCounts, SurveyOptions, survey, unlisted};
+pub use survey::{ClassCounts, ColumnExposure, Exposure, KindExposure, SurveyOptions, survey, unlisted};

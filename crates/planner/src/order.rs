@@ -72,7 +72,7 @@ mod tests {
             triggers: Vec::new(),
             rules: Vec::new(),
             row_security: RowSecurity::Off,
-            privileges: Privileges { select: true, select_system: true, update: true },
+            privileges: Privileges { select: true, select_system: true, update: true, schema_usage: true },
             publications: Vec::new(),
             update_refused_by_publication: false,
             collation_mismatches: Vec::new(),

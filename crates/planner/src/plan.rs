@@ -2,7 +2,8 @@
 mod approval;
 
 use crate::{
-    BlindIndexSettings, ClassCounts, ColumnSettings, Error, Finding, Kind, Order, TableSettings, TriggerPolicy,
+    BlindIndexSettings, ClassCounts, ColumnSettings, Error, Exposure, Finding, Kind, Order, TableSettings,
+    TriggerPolicy,
 };
 use reencrypt_crypto::{BlindIndexSpec, Fingerprint, Format, LayoutSpec, PlaintextPolicy};
 use reencrypt_db::{Identity, TableName};
@@ -34,6 +35,9 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     /// over all tables
     pub estimate: Estimate,
+    /// what stands under the old key, where it is at hand; not part of the id
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposure: Vec<Exposure>,
 }
 /// Fingerprints of a pair, and where its keys stand in a secret with versions, which versions those are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

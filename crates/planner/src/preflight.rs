@@ -11,7 +11,7 @@ mod privileges;
 mod relation;
 mod server;
 
-pub(crate) use keys::keys;
+pub use keys::keys;
 pub(crate) use privileges::missing_select;
 pub(crate) use relation::hidden_rows;
 pub(crate) use relation::kind as relation_kind;
@@ -60,7 +60,7 @@ impl Subject<'_> {
 type Check = fn(&Subject<'_>) -> Vec<Finding>;
 
 /// In this order.
-const TABLE_CHECKS: [Check; 12] = [
+const TABLE_CHECKS: [Check; 13] = [
     relation::row_key,
     relation::row_security,
     privileges::select,
@@ -73,6 +73,7 @@ const TABLE_CHECKS: [Check; 12] = [
     constraints::checks,
     constraints::plain_indexes,
     columns::credentials,
+    columns::subject,
 ];
 
 /// All checks of a table that can be rotated at all.

@@ -1,10 +1,12 @@
 //! Counts by class on a sample, and what follows from them: the gate, unlisted columns, overflow, estimates.
 mod batch;
+mod exposure;
 mod rehearsal;
 mod tally;
 mod unlisted;
 
 pub(crate) use batch::{Batch, Slots, blocking, classify};
+pub use exposure::{ColumnExposure, Exposure, KindExposure};
 pub(crate) use rehearsal::{rehearse, throw_away_pair};
 pub use unlisted::unlisted;
 
@@ -82,8 +84,8 @@ impl Default for SurveyOptions {
     }
 }
 
-/// Samples every table of the plan across its whole range, fills in `sample`, `sampled_rows` and `estimate`, and adds
-/// findings: `wrong_key` by the gate, near-miss and nested values, varchar overflow, `unlisted_ciphertext`,
+/// Samples every table of the plan across its whole range, fills in `sample`, `sampled_rows`, `estimate` and
+/// `exposure`, and adds findings: `wrong_key` by the gate, near-miss and nested values, varchar overflow, `unlisted_ciphertext`,
 /// `unexplained_hash`. `accepted` says how many unreadable values of a column were accepted before (they are no
 /// evidence for the gate).
 pub async fn survey(
@@ -96,6 +98,7 @@ pub async fn survey(
     accepted: &(dyn Fn(&TableName, &str) -> u64 + Send + Sync),
 ) -> Result<(), Error> {
     let mut tallies = Vec::new();
+    plan.exposure.clear();
     for index in 0..plan.tables.len() {
         let Some(pair) = keys.get(&plan.tables[index].key).filter(|pair| pair.old.is_some() || pair.new.is_some())
         else {
@@ -110,6 +113,9 @@ pub async fn survey(
         tally.write(table, options.full, accepted);
         let key = plan.keys.get(&table.key).cloned();
         plan.findings.extend(tally::findings(table, &tally, key.as_ref(), options.ceiling));
+        if key.is_some_and(|key| key.old.is_some()) {
+            plan.exposure.push(tally.exposure(table, options.full));
+        }
     }
     plan.findings.extend(tally::nothing_old(plan));
     if options.discover {
@@ -142,12 +148,14 @@ async fn survey_table(
         names => with_row_key(table, names).ok(),
     });
     let Some(table) = table.filter(|table| readable(table, table_plan)) else { return Ok(None) };
-    let leaves = selections(&table, &table_plan.slots())?;
+    let mut slots = table_plan.slots();
+    slots.extend(exposure::subject_slot(&table, table_plan).map(str::to_owned));
+    let leaves = selections(&table, &slots)?;
     let cipher = Arc::new(gate_cipher(plan, table_plan, pair)?);
     let mut tally = Tally::new(&table, table_plan);
     let samples = sample(session, &table, &leaves, options.sample, options.seed).await?;
     for rows in samples {
-        tally.add(&classify(pool, &cipher, &rows, Expect::Old).await?, rows.len());
+        tally.add(&classify(pool, &cipher, &rows, Expect::Old).await?, &rows);
         if let Some(old) = &pair.old {
             let rehearsal = row_cipher(plan, table_plan, &throw_away_pair(old)?)?;
             tally.rehearsed(rehearse(pool, rehearsal, &rows).await?);
@@ -219,17 +227,17 @@ async fn read_whole(
         for part in 0..parts {
             let mut tx = session.begin(Mode::Read).await?;
             let mut scan = tx.heap_scan(selection, part, parts).await?;
-            let mut before: Option<(JoinHandle<Classified>, usize)> = None;
+            let mut before: Option<(JoinHandle<Classified>, Arc<Batch>)> = None;
             while let Some(rows) = tx.next_rows(&mut scan, selection).await? {
                 let rows = Arc::new(Batch::new(rows));
-                let begun = (begin_classifying(pool, cipher, &rows, Expect::Old), rows.len());
+                let begun = (begin_classifying(pool, cipher, &rows, Expect::Old), rows);
                 if let Some((classified, rows)) = before.replace(begun) {
-                    tally.add(&classified.await.map_err(|_| Error::Worker)?, rows);
+                    tally.add(&classified.await.map_err(|_| Error::Worker)?, &rows);
                 }
             }
             tx.rollback().await?;
             if let Some((classified, rows)) = before {
-                tally.add(&classified.await.map_err(|_| Error::Worker)?, rows);
+                tally.add(&classified.await.map_err(|_| Error::Worker)?, &rows);
             }
         }
     }

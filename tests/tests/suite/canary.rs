@@ -95,7 +95,8 @@ async fn nothing_secret_leaves_the_tool(engine: Engine) {
     let mut leaks = Vec::new();
     for form in ["text", "json"] {
         let loud = ["-vvv", "--log-format", form, "--output", form];
-        let commands: [&[&str]; 10] = [
+        let commands: [&[&str]; 11] = [
+            &["doctor"],
             &["init", "--write", "made.toml"],
             &["plan", "--out", "plan.json"],
             &["run", "--yes", "--batch-rows", "50", "--canary", "100"],

@@ -35,6 +35,8 @@ macro_rules! in_waves {
 
 mod canary;
 mod commit_lost;
+mod doctor;
+mod exposure;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod keys;

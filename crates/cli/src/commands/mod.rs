@@ -2,6 +2,7 @@
 pub(crate) mod completions;
 mod confirmation;
 pub(crate) mod control;
+pub(crate) mod doctor;
 pub(crate) mod formats;
 pub(crate) mod init;
 pub(crate) mod key_check;

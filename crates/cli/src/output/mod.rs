@@ -147,7 +147,7 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
 }
 
 /// A value as JSON for a script. The results hold nothing that JSON cannot tell.
-fn as_json(value: &impl serde::Serialize) -> String {
+pub(crate) fn as_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value)
         .unwrap_or_else(|e| format!("{{\"error\": {{\"code\": \"internal_error\", \"message\": \"{e}\"}}}}"))
 }

@@ -12,6 +12,7 @@ impl Document for Report {
             text.push('\n');
             text.push_str(&table_text(table));
         }
+        exposure(&mut text, self);
         passes(&mut text, self);
         findings(&mut text, self);
         ending(&mut text, self);
@@ -117,6 +118,34 @@ pub(super) fn table_text(table: &TableReport) -> String {
         text.push_str(&sheet.render());
     }
     text
+}
+
+/// What stands under the old key, by whose harm it is.
+fn exposure(text: &mut String, report: &Report) {
+    for table in report.exposure.iter().filter(|table| table.rows > 0) {
+        let how = if table.exact { "counted" } else { "about, from a sample; `--full` counts" };
+        let of = table.subject.as_ref().map(|subject| format!(", subjects by {subject}")).unwrap_or_default();
+        let _ = writeln!(text, "\nexposure of {}: what opens under the old key ({how}{of})", table.table);
+        let mut sheet = Sheet::new([
+            ("kind", Align::Left),
+            ("column", Align::Left),
+            ("values", Align::Right),
+            ("rows", Align::Right),
+            ("subjects", Align::Right),
+        ]);
+        let people = |subjects: Option<u64>| subjects.map(count).unwrap_or_default();
+        for kind in &table.kinds {
+            let mut of_kind =
+                (kind.kind.map_or("no kind", kind_name).to_owned(), count(kind.rows), people(kind.subjects));
+            for column in &kind.columns {
+                let (name, rows, subjects) = std::mem::take(&mut of_kind);
+                sheet.row([name, column.column.clone(), count(column.values), rows, subjects]);
+            }
+        }
+        sheet.row(["all".to_owned(), String::new(), String::new(), count(table.rows), people(table.subjects)]);
+        sheet.drop_if_empty(&["subjects"]);
+        text.push_str(&sheet.render());
+    }
 }
 
 fn run_columns(table: &TableReport) -> String {

@@ -27,7 +27,13 @@ const SERVER: &str = "SELECT pg_catalog.split_part(pg_catalog.current_setting('s
         WHERE backend_xmin IS NOT NULL AND pid <> pg_catalog.pg_backend_pid() \
       UNION ALL SELECT prepared FROM pg_catalog.pg_prepared_xacts) AS held), \
     pg_catalog.pg_is_in_recovery()::int4::int8, \
-    (SELECT setting::int8 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout')";
+    (SELECT setting::int8 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'), \
+    (SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - min(began))::int8 FROM ( \
+      SELECT xact_start AS began FROM pg_catalog.pg_stat_activity \
+        WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid() \
+      UNION ALL SELECT prepared FROM pg_catalog.pg_prepared_xacts) AS open), \
+    pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')::int4::int8, \
+    (SELECT count(*) FROM pg_catalog.pg_replication_slots WHERE NOT active)";
 
 const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class AS c \
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
@@ -56,6 +62,9 @@ impl Connection {
             standbys: number(row, 9).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
             oldest_snapshot_s: number(row, 10).and_then(|seconds| u64::try_from(seconds).ok()),
             deadlock_timeout_ms: number(row, 12).and_then(|ms| u32::try_from(ms).ok()),
+            oldest_transaction_s: number(row, 13).and_then(|seconds| u64::try_from(seconds).ok()),
+            sees_transactions: is(14),
+            idle_slots: number(row, 15).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
         })
     }
 

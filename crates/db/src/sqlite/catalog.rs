@@ -56,6 +56,9 @@ impl Connection {
             can_create_store: !self.read_only,
             standbys: 0,
             oldest_snapshot_s: None,
+            oldest_transaction_s: None,
+            sees_transactions: true,
+            idle_slots: 0,
             deadlock_timeout_ms: None,
         })
     }

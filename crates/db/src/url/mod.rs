@@ -137,8 +137,16 @@ impl DatabaseUrl {
         }
     }
 
+    /// Whether the way to the database never leaves this machine: a Unix socket, loopback, or a file.
+    pub fn is_local(&self) -> bool {
+        match &self.0 {
+            Target::Postgres(server) => server.is_local(),
+            Target::Sqlite(_) => true,
+        }
+    }
+
     /// The file of an SQLite database, `None` for PostgreSQL.
-    pub(crate) fn sqlite_path(&self) -> Option<&Path> {
+    pub fn sqlite_path(&self) -> Option<&Path> {
         match &self.0 {
             Target::Postgres(_) => None,
             Target::Sqlite(path) => Some(path),
@@ -166,12 +174,15 @@ impl Server {
 
     /// The mode in force: what was set, what the URL says, or verified TLS for every host that is not a Unix socket or loopback.
     pub(crate) fn tls(&self, set: Option<TlsMode>) -> TlsMode {
-        let local = match &self.host {
+        let default = if self.is_local() { TlsMode::Disable } else { TlsMode::VerifyFull };
+        set.or(self.tls).unwrap_or(default)
+    }
+
+    fn is_local(&self) -> bool {
+        match &self.host {
             Host::Socket(_) => true,
             Host::Name(name) => name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
-        };
-        let default = if local { TlsMode::Disable } else { TlsMode::VerifyFull };
-        set.or(self.tls).unwrap_or(default)
+        }
     }
 }
 

@@ -102,6 +102,12 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn truth(&self, name: &str) -> Result<Option<bool>, Error> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        value.get_ref().as_bool().map(Some).ok_or_else(|| self.wrong_type(name, value, "true or false"))
+    }
+
     /// One of a few words.
     pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Error> {
         let Some(text) = self.text(name)? else { return Ok(None) };

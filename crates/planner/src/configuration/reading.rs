@@ -1,6 +1,6 @@
 //! From TOML text to a [`Configuration`], section by section.
 use super::{
-    Configuration, DEFAULT_PAIR, DatabaseSettings, EnvironmentSettings, KeySettings, Reference,
+    Configuration, DEFAULT_PAIR, DatabaseSettings, DoctorSettings, EnvironmentSettings, KeySettings, Reference, doctor,
     members::{Members, line_of},
     reference, table,
 };
@@ -17,12 +17,14 @@ use toml::{
 pub(super) fn read(text: &str) -> Result<Configuration, Error> {
     let document = DeTable::parse(text).map_err(|e| syntax(text, &e))?;
     let root = Members::root(text, &document);
-    root.check(&["environment", "database", "key", "table", "layout"], &["audit", "tripwire"])?;
+    root.check(&["environment", "database", "key", "table", "layout", "doctor"], &["audit", "tripwire"])?;
     let environment = root.table("environment")?.map(environment).transpose()?.unwrap_or_default();
     let database = root.table("database")?.map(database).transpose()?.unwrap_or_default();
     let keys = root.table("key")?.map(keys).transpose()?.filter(|keys| !keys.is_empty());
     let keys = keys.unwrap_or_else(default_pair);
     let layouts = root.table("layout")?.map(layouts).transpose()?.unwrap_or_default();
+    let doctor = root.table("doctor")?.map(|members| doctor::read(&members)).transpose()?;
+    let doctor = doctor.map(|secrets| DoctorSettings { secrets }).unwrap_or_default();
     let mut tables = Vec::new();
     let mut names = HashSet::new();
     for members in root.tables("table")? {
@@ -33,7 +35,7 @@ pub(super) fn read(text: &str) -> Result<Configuration, Error> {
         }
         tables.push(settings);
     }
-    Ok(Configuration { environment, database, keys, tables, layouts })
+    Ok(Configuration { environment, database, keys, tables, layouts, doctor })
 }
 
 /// `[key.default]` from `OLD_KEY` and `NEW_KEY`.

@@ -341,6 +341,7 @@ fn configuration() -> impl Strategy<Value = Configuration> {
                 keys: keys.clone(),
                 tables,
                 layouts: BTreeMap::new(),
+                doctor: DoctorSettings::default(),
             }
         })
     })
@@ -374,4 +375,45 @@ fn layouts_of_the_file_are_formats_and_are_written_again() {
     refused(&text.replace("cipher", "cypher"), 5, "unknown member `cypher`; did you mean `cipher`?");
     refused(&text.replace("{tag:hex}", "{tag:hax}"), 5, "");
     refused(&text.replace("aes-256-gcm", "rot13"), 5, "");
+}
+
+#[test]
+fn the_secrets_of_an_application_are_its_own_list() {
+    let names = |text: &str| {
+        let secrets = Configuration::parse(text).unwrap().doctor.secrets;
+        secrets.into_iter().map(|secret| secret.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(""), ["JWT_SECRET", "ENCRYPTION_KEY"]);
+    assert_eq!(names("[doctor]\nsecrets = []"), [""; 0]);
+    let text = "[doctor]\nsecrets = [{ name = 'SESSION_SECRET', form = 'text', required = false, old = 'SESSION_OLD' }, { name = 'PHI', \
+                field_key = true }]";
+    let configuration = Configuration::parse(text).unwrap();
+    let expected = SecretSettings {
+        name: "SESSION_SECRET".into(),
+        form: SecretForm::Text,
+        required: false,
+        old: Some("SESSION_OLD".into()),
+        field_key: false,
+    };
+    assert_eq!(configuration.doctor.secrets[0], expected);
+    assert!(configuration.doctor.secrets[1].required && configuration.doctor.secrets[1].field_key);
+    for text in [text, "", "[doctor]\nsecrets = []"] {
+        let configuration = Configuration::parse(text).unwrap();
+        assert_eq!(Configuration::parse(&configuration.to_toml()).unwrap(), configuration);
+    }
+}
+
+#[test]
+fn a_secret_in_place_of_its_name_is_refused_without_being_repeated() {
+    let key = "feedc0de".repeat(8);
+    for text in [
+        format!("[doctor]\nsecrets = [{{ name = '{key}' }}]"),
+        format!("[doctor]\nsecrets = [{{ name = 'A', old = 'a {key}' }}]"),
+    ] {
+        let (_, place, said) = refusal(&text);
+        assert!(said.contains("environment variable") && !format!("{place}{said}").contains("feed"), "{place}: {said}");
+    }
+    refused("[doctor]\nsecrets = [{ name = 'A', form = 'hex' }]", 2, "no such value");
+    refused("[doctor]\nsecrets = [{ name = 'A', old = 'A' }]", 2, "stands twice");
+    refused("[doctor]\nsecrets = [{ nme = 'A' }]", 2, "did you mean `name`?");
 }

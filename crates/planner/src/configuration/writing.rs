@@ -1,7 +1,7 @@
 //! A [`Configuration`] as TOML text with comments for a person.
 use super::{
     BlindIndexSettings, ColumnSettings, Configuration, KeySettings, Reference, TableSettings, TriggerPolicy, WrappedBy,
-    table::KINDS,
+    doctor, table::KINDS,
 };
 use reencrypt_crypto::{BlindIndexPolicy, LayoutSpec, NormalizeStep, PlaintextPolicy};
 use std::fmt::Write;
@@ -17,6 +17,7 @@ pub(super) fn write(configuration: &Configuration) -> String {
     for (name, pair) in &configuration.keys {
         write_pair(&mut out, name, pair);
     }
+    doctor::write(&mut out, &configuration.doctor.secrets);
     for (name, spec) in &configuration.layouts {
         write_layout(&mut out, name, spec);
     }

@@ -57,6 +57,7 @@ pub(crate) fn a_plan() -> Plan {
         layouts: BTreeMap::new(),
         findings: Vec::new(),
         estimate: Estimate::default(),
+        exposure: Vec::new(),
     };
     plan.seal()
 }

@@ -78,3 +78,18 @@ pub(super) fn credentials(subject: &Subject<'_>) -> Vec<Finding> {
                    revoke them";
     columns.map(|c| Finding::warn("credential_kind", message).on(&subject.table.name).at(&c.column)).collect()
 }
+
+/// People are counted by the column that says whose data it is.
+pub(super) fn subject(subject: &Subject<'_>) -> Vec<Finding> {
+    let table = subject.table;
+    let Some(name) = &subject.settings.subject else { return Vec::new() };
+    let message = match table.column(name) {
+        Some(column) if column.can_select || table.privileges.select => return Vec::new(),
+        Some(_) => "this role cannot read the `subject` column: how many people are exposed is not counted".to_owned(),
+        None => {
+            let near = did_you_mean(name, table.columns.iter().map(|column| column.name.as_str()));
+            format!("the `subject` column does not exist{near}: how many people are exposed is not counted")
+        }
+    };
+    vec![Finding::warn("subject_unknown", message).on(&table.name).at(name)]
+}

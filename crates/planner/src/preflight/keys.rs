@@ -2,8 +2,8 @@
 use crate::{Configuration, Finding, Keyring, Severity, nearest::shown};
 use reencrypt_crypto::Fingerprint;
 
-/// Every pair that the tables use: present, and no key in two places.
-pub(crate) fn keys(configuration: &Configuration, keys: &Keyring, for_run: bool) -> Vec<Finding> {
+/// Every pair that the tables use: `key_missing`, `same_key`, and `shared_key` where a key stands in two places. A run needs both keys of a pair.
+pub fn keys(configuration: &Configuration, keys: &Keyring, for_run: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut places: Vec<(String, &str, Fingerprint)> = Vec::new();
     for name in used_pairs(configuration) {

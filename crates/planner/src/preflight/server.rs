@@ -14,6 +14,7 @@ pub(crate) fn server(server: &Server, identity: &Identity, dialect: Dialect, for
     findings.extend(writable(server, severity));
     findings.extend(store(server, identity, dialect, severity));
     findings.extend(standbys(server));
+    findings.extend(idle_slots(server));
     findings.extend(snapshots(server));
     findings.extend(deadlocks(server));
     findings
@@ -49,6 +50,16 @@ fn standbys(server: &Server) -> Option<Finding> {
         server.standbys
     );
     (server.standbys > 0).then(|| Finding::warn("standby_attached", message))
+}
+
+/// A run writes more WAL than most days do, and a slot that nobody reads keeps all of it.
+fn idle_slots(server: &Server) -> Option<Finding> {
+    let message = format!(
+        "{} replication slot(s) are read by nobody: the server keeps all WAL for them, and what a run writes can fill its disk. Connect their \
+         reader, or drop them (`SELECT slot_name FROM pg_replication_slots WHERE NOT active;`)",
+        server.idle_slots
+    );
+    (server.idle_slots > 0).then(|| Finding::warn("idle_slot", message))
 }
 
 fn snapshots(server: &Server) -> Option<Finding> {

@@ -61,6 +61,9 @@ fn a_server() -> Server {
         can_create_store: true,
         standbys: 0,
         oldest_snapshot_s: None,
+        oldest_transaction_s: None,
+        sees_transactions: true,
+        idle_slots: 0,
         deadlock_timeout_ms: Some(1000),
     }
 }
@@ -248,6 +251,7 @@ fn a_server_is_looked_at_for_what_a_run_does_to_it() {
     let no_store = Server { can_create_store: false, ..a_server() };
     assert_eq!(found(no_store, true), is(Severity::Fail, "store_privilege_missing"));
     assert_eq!(found(Server { standbys: 2, ..a_server() }, true), is(Severity::Warn, "standby_attached"));
+    assert_eq!(found(Server { idle_slots: 1, ..a_server() }, true), is(Severity::Warn, "idle_slot"));
     let patient = |ms| Server { deadlock_timeout_ms: ms, ..a_server() };
     assert_eq!(found(patient(Some(200)), false), is(Severity::Warn, "deadlock_timeout"));
     assert_eq!((found(patient(Some(201)), true), found(patient(None), true)), (vec![], vec![]));

@@ -1,5 +1,5 @@
 //! What was read of a table, slot by slot, and what it says.
-use super::{ClassCounts, rehearsal::Rehearsed};
+use super::{Batch, ClassCounts, Exposure, exposure::ExposureTally, rehearsal::Rehearsed};
 use crate::{Ceiling, Finding, GateCounts, Plan, TablePlan, nearest::shown, plan::PlanKey};
 use reencrypt_crypto::{Class, Classified, Refusal};
 use reencrypt_db::{Table, TableName};
@@ -8,6 +8,7 @@ use reencrypt_db::{Table, TableName};
 pub(super) struct Tally {
     slots: Vec<Slot>,
     rows: u64,
+    exposure: ExposureTally,
 }
 
 /// What was seen of one slot.
@@ -28,13 +29,15 @@ impl Tally {
             length_max: table.column(name).and_then(|column| column.length_max),
             ..Slot::default()
         };
-        Self { slots: plan.slots().iter().map(slot).collect(), rows: 0 }
+        let exposure = ExposureTally::new(table, plan);
+        Self { slots: plan.slots().iter().map(slot).collect(), rows: 0, exposure }
     }
 
-    /// Adds the classes of `rows` rows.
-    pub(super) fn add(&mut self, classified: &Classified, rows: usize) {
-        self.rows += rows as u64;
-        for row in 0..rows {
+    /// Adds the classes of `rows`.
+    pub(super) fn add(&mut self, classified: &Classified, rows: &Batch) {
+        self.rows += rows.len() as u64;
+        self.exposure.add(classified, rows);
+        for row in 0..rows.len() {
             for (slot, seen) in self.slots.iter_mut().enumerate() {
                 seen.add(classified.class(row, slot));
             }
@@ -52,9 +55,15 @@ impl Tally {
     /// Takes the counts of a full reading in place of the sample's.
     pub(super) fn replace_counts(&mut self, whole: Tally) {
         self.rows = whole.rows;
+        self.exposure = whole.exposure;
         for (mine, theirs) in self.slots.iter_mut().zip(whole.slots) {
             *mine = Slot { rehearsed: mine.rehearsed, ..theirs };
         }
+    }
+
+    /// What stands under the old key, once the counts are written.
+    pub(super) fn exposure(&self, plan: &TablePlan, full: bool) -> Exposure {
+        self.exposure.exposure(plan, self.rows, full)
     }
 
     /// Writes the counts into the plan, with what of the unreadable values was accepted before; those are no evidence

@@ -1,0 +1,207 @@
+//! The database: reached, how, and what this role may do on it.
+use super::{Check, findings, room};
+use crate::{arguments::Purpose, failure::Failure, settings::Settings};
+use reencrypt_crypto::Pool;
+use reencrypt_db::{ConnectOptions, Database, Dialect, Mode, Server, Session, TlsMode};
+use reencrypt_planner::{Configuration, Discovery, Keyring, Plan, discover, draft};
+use std::sync::Arc;
+
+/// Values of each column that are tried where no table is configured.
+const DISCOVERY_SAMPLE: u32 = 100;
+/// A transaction that is open for longer is told, in seconds.
+const TRANSACTION_AGE_WARN_S: u64 = 300;
+/// A run has two workers and a connection that asks for its state.
+const CONNECTIONS_MIN: u32 = 4;
+
+/// Every check that needs the database. Without it there is one line, which says why.
+pub(super) async fn examine(settings: &Settings, keys: &Keyring, purpose: Purpose) -> Result<Vec<Check>, Failure> {
+    let options = async {
+        let url = settings.sources().load_text("database.url", &settings.database_url()?).await?;
+        settings.connect_options(&url)
+    };
+    let Ok(options) = options.await else {
+        // The line of the database URL says what is wrong.
+        return Ok(Vec::new());
+    };
+    let file = options.url.sqlite_path().map(std::path::Path::to_owned);
+    let local = options.url.is_local();
+    let shown = options.url.to_string();
+    let database = match Database::connect(options.clone()).await {
+        Ok(database) => database,
+        Err(e) => return Ok(vec![Check::failed("database", e.into())]),
+    };
+    let mut checks = vec![Check::pass("database", format!("reached {shown}"))];
+    if database.dialect() == Dialect::Postgres {
+        checks.push(tls(database.tls(), local, &options));
+    }
+    match look(settings, &database, keys, purpose).await {
+        Ok((server, plan)) => {
+            checks.push(version(&server, database.dialect()));
+            checks.extend(findings::checks(&plan, &server, database.dialect()));
+            checks.extend(transactions(&server, database.dialect(), purpose));
+            checks.push(room::examine(file.as_deref(), &plan.estimate));
+        }
+        Err(failure) => checks.push(Check::failed("server", failure)),
+    }
+    Ok(checks)
+}
+
+/// The server's state and a plan, which has everything to say about the tables.
+async fn look(
+    settings: &Settings,
+    database: &Database,
+    keys: &Keyring,
+    purpose: Purpose,
+) -> Result<(Server, Plan), Failure> {
+    let mut session = database.session().await?;
+    let Discovery { tables, findings } = found(settings, &mut session, keys).await?;
+    let configuration = Configuration { tables, ..settings.configuration.clone() };
+    let mut tx = session.begin(Mode::Read).await?;
+    let server = tx.server().await?;
+    let for_run = purpose == Purpose::Run;
+    let mut plan = draft(&mut tx, database.identity(), &configuration, keys, &[], for_run).await?;
+    tx.rollback().await?;
+    session.close().await;
+    plan.findings.extend(findings);
+    Ok((server, plan))
+}
+
+/// The configured tables, or those that the keys find where none is configured, with what discovery has to say.
+async fn found(settings: &Settings, session: &mut Session, keys: &Keyring) -> Result<Discovery, Failure> {
+    let tables = settings.configuration.tables.clone();
+    let any_key = keys.values().any(|pair| pair.old.is_some() || pair.new.is_some());
+    if !tables.is_empty() || !any_key {
+        return Ok(Discovery { tables, findings: Vec::new() });
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(discover(session, keys, &Arc::new(Pool::new(threads)), DISCOVERY_SAMPLE).await?)
+}
+
+/// How the way to the server is protected.
+fn tls(mode: TlsMode, local: bool, options: &ConnectOptions) -> Check {
+    let name = "tls";
+    let hint =
+        "leave `tls` and `sslmode` away (the default verifies), and name the authority: [database] ca = \"file:PATH\"";
+    match mode {
+        TlsMode::VerifyFull => {
+            let roots = if options.ca.is_some() { "the configured authority" } else { "the public authorities" };
+            Check::pass(name, format!("verify-full: certificate and host name are verified against {roots}"))
+        }
+        TlsMode::VerifyCa => {
+            Check::warn(name, "verify-ca: whoever has a certificate of the authority can stand in for the server", hint)
+        }
+        TlsMode::Require => Check::warn(name, "require: encrypted, but whoever stands in between is not noticed", hint),
+        TlsMode::Disable if local => Check::pass(name, "none: the way to the server does not leave this machine"),
+        TlsMode::Disable => Check::fail(name, "disable: password and values cross the network in the clear", hint),
+    }
+}
+
+/// Who answers, and whether there is room for a run's connections.
+fn version(server: &Server, dialect: Dialect) -> Check {
+    if dialect == Dialect::Sqlite {
+        return Check::pass("server", format!("SQLite {}", server.version));
+    }
+    let what = format!(
+        "PostgreSQL {} as role {:?}, {} connection(s) free",
+        server.version, server.role, server.free_connections
+    );
+    match server.free_connections {
+        free if free < CONNECTIONS_MIN => Check::fail(
+            "server",
+            format!("{what}: a run needs {CONNECTIONS_MIN}"),
+            "close idle sessions of the application, or raise max_connections (or the role's CONNECTION LIMIT)",
+        ),
+        _ => Check::pass("server", what),
+    }
+}
+
+/// Transactions that are open for long: `verify` waits for them, and rows that they wrote are locked.
+fn transactions(server: &Server, dialect: Dialect, purpose: Purpose) -> Option<Check> {
+    if dialect == Dialect::Sqlite || server.oldest_snapshot_s.is_some_and(|age| age >= TRANSACTION_AGE_WARN_S) {
+        // A held snapshot has its own line.
+        return None;
+    }
+    let name = "transactions";
+    if let Some(age) = server.oldest_transaction_s.filter(|&age| age >= TRANSACTION_AGE_WARN_S) {
+        let why = match purpose {
+            Purpose::Run | Purpose::Plan => "rows that it wrote are locked for a run, and verify waits for it",
+            Purpose::Verify => "verify waits for it",
+        };
+        let hint = "find it with `SELECT pid, usename, xact_start FROM pg_stat_activity ORDER BY xact_start;` (or in pg_prepared_xacts) and end it";
+        return Some(Check::warn(name, format!("a transaction has been open for {age} s: {why}"), hint));
+    }
+    Some(match server.sees_transactions {
+        true => Check::pass(name, format!("none has been open for {TRANSACTION_AGE_WARN_S} s")),
+        false => Check::warn(
+            name,
+            format!("the role {:?} cannot see how long the transactions of others have been open", server.role),
+            format!("`GRANT pg_read_all_stats TO \"{}\";`", server.role.replace('"', "\"\"")),
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use reencrypt_db::DatabaseUrl;
+    use std::time::Duration;
+
+    fn server() -> Server {
+        Server {
+            version: "15.18".into(),
+            read_only: false,
+            standby: false,
+            role: "ro\"le".into(),
+            bypasses_row_security: false,
+            free_connections: 50,
+            store_exists: true,
+            can_create_store: true,
+            standbys: 0,
+            oldest_snapshot_s: None,
+            oldest_transaction_s: None,
+            sees_transactions: true,
+            idle_slots: 0,
+            deadlock_timeout_ms: Some(1000),
+        }
+    }
+
+    #[test]
+    fn an_unprotected_way_through_a_network_fails_and_a_weak_one_is_told() {
+        let options = ConnectOptions {
+            url: DatabaseUrl::parse("postgres://u@db.example.com/clinic").expect("a URL"),
+            tls: None,
+            ca: None,
+            connect_timeout: Duration::from_secs(1),
+            application_name: String::new(),
+        };
+        let status = |mode, local| tls(mode, local, &options).status;
+        assert_eq!(status(TlsMode::VerifyFull, false), Status::Pass);
+        assert_eq!((status(TlsMode::VerifyCa, false), status(TlsMode::Require, false)), (Status::Warn, Status::Warn));
+        assert_eq!((status(TlsMode::Disable, false), status(TlsMode::Disable, true)), (Status::Fail, Status::Pass));
+    }
+
+    #[test]
+    fn a_full_server_fails() {
+        assert_eq!(version(&server(), Dialect::Postgres).status, Status::Pass);
+        let full = Server { free_connections: 3, ..server() };
+        assert_eq!(version(&full, Dialect::Postgres).status, Status::Fail);
+        assert_eq!(version(&full, Dialect::Sqlite).status, Status::Pass);
+    }
+
+    #[test]
+    fn long_transactions_are_told_and_so_is_that_none_can_be_seen() {
+        let told = |server: Server| {
+            transactions(&server, Dialect::Postgres, Purpose::Run).map(|check| (check.status, check.hint))
+        };
+        assert_eq!(told(server()), Some((Status::Pass, None)));
+        let old = Server { oldest_transaction_s: Some(300), ..server() };
+        assert!(told(old).is_some_and(
+            |(status, hint)| status == Status::Warn && hint.is_some_and(|hint| hint.contains("pg_stat_activity"))
+        ));
+        let blind = Server { sees_transactions: false, ..server() };
+        assert_eq!(told(blind), Some((Status::Warn, Some("`GRANT pg_read_all_stats TO \"ro\"\"le\";`".to_owned()))));
+        let held = Server { oldest_snapshot_s: Some(300), ..server() };
+        assert_eq!(told(held), None);
+    }
+}

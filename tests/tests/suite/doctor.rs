@@ -1,0 +1,227 @@
+//! `doctor`: each of its lines fails where it should, names what helps, and shows no secret; and nothing of it writes.
+use crate::operator;
+use reencrypt_tests::{Audit, Configuration, Database, Finished, KEYS, Operator, Role, Seeding};
+
+/// Random, and of no other purpose.
+const JWT: &str = "b1946ac92492d2347c6235b4d2611184f0a7e1d6c2f5e83a9d40b7c6152e9f38";
+const JWT_OLD: &str = "591785b794601e212b260e25925636fd07c3f1a98ed24b605e7f9013c2d8ab64";
+
+/// An operator who also has the application's secrets.
+fn healthy(db: &Database) -> Operator {
+    operator(db).set("JWT_SECRET", JWT).set("ENCRYPTION_KEY", &KEYS.old_hex())
+}
+
+/// The names of the checks with a status.
+fn names(finished: &Finished, status: &str) -> Vec<String> {
+    finished.checks(status).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The one check that fails, with this name and these words.
+#[track_caller]
+fn expect_failure(finished: &Finished, name: &str, words: &[&str]) {
+    assert_eq!(finished.code(), Some(1), "{finished}");
+    let failed = finished.checks("fail");
+    let told = failed.iter().find(|(failed, _)| failed == name);
+    let (_, message) = told.unwrap_or_else(|| panic!("{name} does not fail\n{finished}"));
+    for word in words {
+        assert!(message.contains(word), "{name} does not say {word}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_is_well_nothing_fails_and_nothing_is_written() {
+    let seeding = Seeding::clean(300);
+    for db in [Database::postgres(&seeding).await, Database::sqlite(&seeding).await] {
+        let audit = Audit::new(&seeding, db.patients().await);
+        let doctor = healthy(&db).run(&["doctor"]).await.expect_code(0);
+        assert_eq!(doctor.json()["command"], "doctor");
+        let passed = names(&doctor, "pass");
+        for name in [
+            "database.url",
+            "key.default.old",
+            "key.default.new",
+            "key.pairs",
+            "secret.JWT_SECRET",
+            "secret.ENCRYPTION_KEY",
+            "secret.reuse",
+            "database",
+            "server",
+            "writable",
+            "store",
+            "triggers",
+            "nonce_budget",
+            "disk",
+        ] {
+            assert!(passed.contains(&name.to_owned()), "{name} does not pass on {}\n{doctor}", db.engine());
+        }
+        if let Database::Postgres(_) = db {
+            for name in ["tls", "privileges", "row_security", "replication", "deadlock_timeout"] {
+                assert!(passed.contains(&name.to_owned()), "{name} does not pass\n{doctor}");
+            }
+            assert!(doctor.stdout.contains("GRANT pg_read_all_stats"), "what the role cannot see is told\n{doctor}");
+        }
+        let text = healthy(&db).run_as_typed(&["doctor"]).await.expect_code(0);
+        let lines = text.stdout.lines().filter(|line| line.starts_with("pass  ") || line.starts_with("warn  ")).count();
+        assert_eq!(lines, doctor.json()["checks"].as_array().map_or(0, Vec::len), "one line a check\n{text}");
+        audit.assert_unchanged(&db.patients().await);
+        assert_eq!(healthy(&db).run(&["status"]).await.code(), Some(2), "a store was made");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_secret_that_is_missing_malformed_weak_or_used_twice_fails() {
+    let db = Database::sqlite(&Seeding::clean(20)).await;
+    let text = data_encoding::HEXLOWER.encode(b"correct horse battery staple 123");
+    let repeated = "deadbeef".repeat(8);
+    let (old, new) = (KEYS.old_hex(), KEYS.new_hex());
+    for (variable, value, check, word) in [
+        ("OLD_KEY", "", "key.default.old", "OLD_KEY is"),
+        ("OLD_KEY", "zz", "key.default.old", "hex digits"),
+        ("OLD_KEY", &old[..32], "key.default.old", "32 are needed"),
+        ("NEW_KEY", "", "key.default.new", "NEW_KEY is"),
+        ("NEW_KEY", &"ab".repeat(32), "key.default.new", "equal"),
+        ("NEW_KEY", &text, "key.default.new", "readable text"),
+        ("NEW_KEY", &repeated, "key.default.new", "repeats a pattern of 4"),
+        ("NEW_KEY", &old, "key.pairs", "the same"),
+        ("JWT_SECRET", "", "secret.JWT_SECRET", "not set"),
+        ("JWT_SECRET", "swordfish", "secret.JWT_SECRET", "hex digits"),
+        ("JWT_SECRET", &JWT[..62], "secret.JWT_SECRET", "32 are needed"),
+        ("JWT_SECRET", &repeated, "secret.JWT_SECRET", "repeats a pattern"),
+        ("JWT_SECRET", &new, "secret.reuse", "key.default.new"),
+        ("JWT_SECRET_OLD", "swordfish", "secret.JWT_SECRET_OLD", "hex digits"),
+        ("JWT_SECRET_OLD", JWT, "secret.JWT_SECRET_OLD", "nothing was rotated"),
+        ("JWT_SECRET_OLD", &old, "secret.reuse", "JWT_SECRET_OLD"),
+        ("ENCRYPTION_KEY", "", "secret.ENCRYPTION_KEY", "not set"),
+        ("ENCRYPTION_KEY", &text, "secret.ENCRYPTION_KEY", "readable text"),
+        ("DATABASE_URL", "", "database.url", "DATABASE_URL"),
+        ("DATABASE_URL", "mysql://u:swordfish@h/d", "database.url", "postgres://"),
+    ] {
+        let doctor = healthy(&db).set(variable, value).run(&["doctor"]).await;
+        expect_failure(&doctor, check, &[word]);
+        let shown = value.len() > 8 && format!("{}{}", doctor.stdout, doctor.stderr).contains(value);
+        assert!(!shown && !doctor.stdout.contains("swordfish"), "{variable} is shown\n{doctor}");
+        healthy(&db).set(variable, value).run_as_typed(&["doctor"]).await.expect_code(1);
+    }
+    let overlap = healthy(&db).set("JWT_SECRET_OLD", JWT_OLD).run(&["doctor"]).await.expect_code(0);
+    assert!(names(&overlap, "warn").contains(&"secret.JWT_SECRET_OLD".to_owned()), "{overlap}");
+    let stranger = healthy(&db).set("ENCRYPTION_KEY", JWT_OLD).run(&["doctor"]).await.expect_code(0);
+    assert!(names(&stranger, "warn").contains(&"secret.field_key".to_owned()), "{stranger}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_has_a_list_of_its_own() {
+    let db = Database::sqlite(&Seeding::clean(20)).await;
+    let configured = |secrets: &str| {
+        let operator = operator(&db);
+        let head = format!("[doctor]\nsecrets = [{secrets}]\n");
+        operator.configure(&Configuration { head, ..Configuration::default() }.text());
+        operator
+    };
+    configured("").run(&["doctor"]).await.expect_code(0);
+    let list = "{ name = 'SESSION', form = 'text' }, { name = 'PHI', form = 'base64', field_key = true }, { name = 'REPLICA', form = \
+                'url', required = false }";
+    let missing = configured(list).run(&["doctor"]).await;
+    expect_failure(&missing, "secret.SESSION", &["SESSION is not set"]);
+    expect_failure(&missing, "secret.PHI", &["PHI is not set"]);
+    assert!(names(&missing, "pass").contains(&"secret.REPLICA".to_owned()), "{missing}");
+    let phi = data_encoding::BASE64.encode(&KEYS.old);
+    let right = || configured(list).set("SESSION", "sGnZ8Yt+1mXw0aJq4Lr7").set("PHI", &phi);
+    right().run(&["doctor"]).await.expect_code(0);
+    expect_failure(&right().set("SESSION", "hunter2").run(&["doctor"]).await, "secret.SESSION", &["7 characters"]);
+    expect_failure(
+        &right().set("SESSION", &KEYS.old_hex()).run(&["doctor"]).await,
+        "secret.reuse",
+        &["SESSION", "PHI"],
+    );
+    expect_failure(&right().set("REPLICA", "replica").run(&["doctor"]).await, "secret.REPLICA", &["postgres://"]);
+}
+
+/// Invariant 8: `doctor` needs SELECT alone, and names what a run would need.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grants_that_are_missing_are_named() {
+    let seeding = Seeding::clean(100);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let read = db.as_postgres().role(Role::Read);
+    let reader = healthy(&db).set("DATABASE_URL", &db.as_postgres().url(Role::Read));
+    let doctor = reader.run(&["doctor"]).await;
+    expect_failure(&doctor, "privileges", &["GRANT UPDATE", "firstName", &read]);
+    expect_failure(&doctor, "store", &["GRANT USAGE, CREATE ON SCHEMA reencrypt", &read]);
+    // What only a run needs is no failure where no run is meant.
+    for purpose in ["plan", "verify"] {
+        let doctor = reader.run(&["doctor", "--for", purpose]).await.expect_code(0);
+        assert!(names(&doctor, "warn").contains(&"privileges".to_owned()), "{doctor}");
+    }
+    db.execute(&format!(r#"REVOKE SELECT ON "Patient" FROM {read}; GRANT SELECT ("id") ON "Patient" TO {read}"#)).await;
+    expect_failure(&reader.run(&["doctor", "--for", "plan"]).await, "privileges", &["GRANT SELECT", &read]);
+    db.execute("DROP SCHEMA reencrypt").await;
+    expect_failure(&healthy(&db).run(&["doctor"]).await, "store", &["CREATE SCHEMA reencrypt AUTHORIZATION"]);
+    let owner = healthy(&db).set("DATABASE_URL", &db.as_postgres().url(Role::Owner));
+    assert!(names(&owner.run(&["doctor"]).await.expect_code(0), "warn").contains(&"role".to_owned()));
+    audit.assert_unchanged(&db.patients().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_keys_that_a_command_needs_must_be_there() {
+    let db = Database::sqlite(&Seeding::clean(20)).await;
+    let (old, new) = (healthy(&db).unset("NEW_KEY"), healthy(&db).unset("OLD_KEY"));
+    expect_failure(&old.run(&["doctor"]).await, "key.default.new", &["NEW_KEY"]);
+    expect_failure(&new.run(&["doctor"]).await, "key.default.old", &["OLD_KEY"]);
+    old.run(&["doctor", "--for", "plan"]).await.expect_code(0);
+    new.run(&["doctor", "--for", "verify"]).await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_around_the_table_is_told() {
+    let db = Database::postgres(&Seeding::clean(50)).await;
+    let run = db.as_postgres().role(Role::Run);
+    let doctor = async || healthy(&db).run(&["doctor"]).await;
+    let trigger = r#"CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER touched BEFORE UPDATE ON "Patient" FOR EACH ROW EXECUTE FUNCTION touch()"#;
+    db.execute(trigger).await;
+    expect_failure(&doctor().await, "triggers", &["touched", "allow"]);
+    db.execute(r#"DROP TRIGGER touched ON "Patient""#).await;
+    db.execute(r#"CREATE RULE ruled AS ON UPDATE TO "Patient" DO ALSO NOTHING"#).await;
+    expect_failure(&doctor().await, "triggers", &["ruled"]);
+    db.execute(r#"DROP RULE ruled ON "Patient""#).await;
+    db.execute(r#"CREATE PUBLICATION everything FOR TABLE "Patient"; ALTER TABLE "Patient" REPLICA IDENTITY NOTHING"#)
+        .await;
+    expect_failure(&doctor().await, "replication", &["everything", "REPLICA IDENTITY FULL"]);
+    db.execute(r#"ALTER TABLE "Patient" REPLICA IDENTITY DEFAULT"#).await;
+    assert!(names(&doctor().await.expect_code(0), "warn").contains(&"replication".to_owned()));
+    db.execute(&format!("ALTER ROLE {run} SET deadlock_timeout = '150ms'")).await;
+    assert!(names(&doctor().await.expect_code(0), "warn").contains(&"deadlock_timeout".to_owned()));
+    db.execute(r#"ALTER TABLE "Patient" ENABLE ROW LEVEL SECURITY"#).await;
+    expect_failure(&doctor().await, "row_security", &["BYPASSRLS", &run]);
+    db.execute(&format!("ALTER ROLE {run} SET default_transaction_read_only = on")).await;
+    expect_failure(&doctor().await, "writable", &["primary"]);
+    db.execute(r#"ALTER TABLE "Patient" DROP COLUMN "zip""#).await;
+    expect_failure(&doctor().await, "tables", &["zip", "no such column"]);
+    db.execute(&format!("ALTER ROLE {run} CONNECTION LIMIT 3")).await;
+    expect_failure(&doctor().await, "server", &["free", "CONNECTION LIMIT"]);
+}
+
+/// Everything that can be looked at is looked at; what cannot is one line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_reached_fails_and_a_configuration_that_cannot_be_read_ends_it() {
+    let db = Database::postgres(&Seeding::clean(20)).await;
+    let dead = healthy(&db).set("DATABASE_URL", "postgres://u:swordfish@127.0.0.1:1/d").run(&["doctor"]).await;
+    expect_failure(&dead, "database", &["127.0.0.1:1", "check that the server runs"]);
+    assert!(names(&dead, "pass").contains(&"key.default.old".to_owned()), "{dead}");
+    let broken = healthy(&db);
+    broken.configure("[key\n");
+    broken.run(&["doctor"]).await.expect_refusal("configuration", &["TOML"]);
+}
+
+/// Without a configuration the tables are those that the keys find.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_configuration_it_looks_at_what_it_finds() {
+    let db = Database::postgres(&Seeding::clean(200)).await;
+    let operator = Operator::without_configuration(crate::TOOL).set("DATABASE_URL", &db.url()).keys(&KEYS);
+    let operator = operator.set("JWT_SECRET", JWT).set("ENCRYPTION_KEY", &KEYS.old_hex());
+    let doctor = operator.run(&["doctor"]).await.expect_code(0);
+    assert!(names(&doctor, "pass").contains(&"privileges".to_owned()), "{doctor}");
+    assert!(names(&doctor, "warn").contains(&"configuration".to_owned()), "{doctor}");
+    db.execute(r#"ALTER TABLE "Patient" ENABLE ROW LEVEL SECURITY"#).await;
+    expect_failure(&operator.run(&["doctor"]).await, "row_security", &["BYPASSRLS"]);
+}
