@@ -1,125 +1,28 @@
 #!/usr/bin/env bash
-# Runs the whole test suite against a throw-away PostgreSQL cluster: scripts/test.sh [arguments of cargo test].
-# The cluster lives in a temporary folder on a free port of 127.0.0.1 and is gone afterwards, whatever happened.
-# As root it runs under an unprivileged user (PostgreSQL refuses root), and Debian's PostgreSQL is installed where there is none.
+# Runs the whole test suite against a throw-away PostgreSQL cluster and a throw-away AWS: scripts/test.sh [arguments of cargo test].
+# scripts/postgres.sh makes the cluster and takes it away, scripts/aws.sh the emulator of AWS. It need not survive a crash of the machine, so it never syncs.
 # REENCRYPT_TEST_SEED=N replays the random choices of an earlier run; each test prints its seed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-say() { printf '%s\n' "test.sh: $*" >&2; }
-die() { say "$*"; exit 2; }
+. scripts/postgres.sh
+. scripts/aws.sh
 
-# The folder of the newest initdb: on the PATH, or where Debian and others put it.
-find_postgres() {
-    local candidate
-    if candidate=$(command -v initdb); then
-        dirname "$(readlink -f "$candidate")"
-        return
-    fi
-    candidate=$(ls -d /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb /opt/homebrew/opt/postgresql*/bin/initdb 2>/dev/null | sort -V | tail -n 1)
-    [ -n "$candidate" ] && dirname "$candidate"
-}
-
-install_postgres() {
-    local as_root=()
-    command -v apt-get >/dev/null || die "there is no initdb, and no apt-get to install PostgreSQL with: install it and run this again"
-    if [ "$(id -u)" -ne 0 ]; then
-        sudo -n true 2>/dev/null || die "there is no initdb: install PostgreSQL first (on Debian: sudo apt-get install postgresql)"
-        as_root=(sudo -n)
-    fi
-    say "installing PostgreSQL"
-    # Without this Debian would make a cluster of its own and start it.
-    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-        "${as_root[@]}" mkdir -p /etc/postgresql-common
-        echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
-    fi
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        -o Dpkg::Options::=--force-confold postgresql >&2
-}
-
-# Root hands over to an unprivileged user; anybody else stays who they are.
-pick_user() {
-    [ "$(id -u)" -eq 0 ] || { id -un; return; }
-    local user
-    for user in postgres reencrypt-test; do
-        if id "$user" >/dev/null 2>&1; then echo "$user"; return; fi
-    done
-    useradd --system --no-create-home --shell /usr/sbin/nologin reencrypt-test
-    echo reencrypt-test
-}
-
-as_user() {
-    if [ "$(id -u)" -eq 0 ]; then
-        setpriv --reuid="$cluster_user" --regid="$(id -g "$cluster_user")" --clear-groups env -u XDG_RUNTIME_DIR "$@"
-    else
-        "$@"
-    fi
-}
-
-port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-start_cluster() {
-    local attempt
-    mkdir "$folder/socket"
-    (umask 077 && head -c 18 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$folder/password")
-    chmod 0755 "$folder"
-    [ "$(id -u)" -ne 0 ] || chown -R "$cluster_user" "$folder"
-    (cd "$folder" && as_user "$postgres/initdb" --pgdata="$folder/data" --username=postgres --pwfile="$folder/password" \
-        --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync) >"$folder/initdb.log" 2>&1 \
-        || { cat "$folder/initdb.log" >&2; die "initdb failed"; }
-    as_user tee -a "$folder/data/postgresql.conf" >/dev/null <<-CONF
-		listen_addresses = '127.0.0.1'
-		unix_socket_directories = '$folder/socket'
-		max_connections = 200
-		max_prepared_transactions = 20
-		shared_buffers = 256MB
-		max_wal_size = 2GB
-		fsync = off
-		full_page_writes = off
-		synchronous_commit = on
-		autovacuum = on
-		log_min_messages = warning
-	CONF
-    for attempt in 1 2 3 4 5 6 7 8; do
-        port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
-        port_is_free "$port" || continue
-        if (cd "$folder" && as_user "$postgres/pg_ctl" start --pgdata="$folder/data" --log="$folder/server.log" --timeout=60 \
-            --wait --silent --options="-p $port" >/dev/null 2>&1); then
-            return
-        fi
-    done
-    tail -n 20 "$folder/server.log" >&2 || true
-    die "PostgreSQL did not start"
-}
-
-stop_cluster() {
-    local code=$?
-    trap - EXIT
-    trap '' INT TERM HUP
-    if [ -n "${folder:-}" ]; then
-        if [ -e "$folder/data/postmaster.pid" ]; then
-            (cd / && as_user "$postgres/pg_ctl" stop --pgdata="$folder/data" --mode=immediate --wait --silent) >/dev/null 2>&1 || true
-        fi
-        if [ "$code" -ne 0 ] && [ -n "${REENCRYPT_TEST_SERVER_LOG:-}" ]; then cp "$folder/server.log" "$REENCRYPT_TEST_SERVER_LOG" || true; fi
-        rm -rf "$folder"
-    fi
-    exit "$code"
-}
-
-postgres=$(find_postgres) || { install_postgres; postgres=$(find_postgres) || die "PostgreSQL was installed, but initdb is nowhere"; }
-cluster_user=$(pick_user)
-folder=$(mktemp -d "${TMPDIR:-/tmp}/reencrypt-test.XXXXXXXX")
-trap stop_cluster EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-
-start_cluster
-say "PostgreSQL $("$postgres/postgres" --version | sed 's/^[^0-9]*//') on 127.0.0.1:$port"
-export REENCRYPT_TEST_POSTGRES_URL="postgres://postgres:$(cat "$folder/password")@127.0.0.1:$port/postgres"
+throw_away_cluster "max_connections = 200
+max_prepared_transactions = 20
+shared_buffers = 256MB
+max_wal_size = 2GB
+fsync = off
+full_page_writes = off
+synchronous_commit = on
+autovacuum = on
+log_min_messages = warning"
+export REENCRYPT_TEST_POSTGRES_URL="$cluster_url"
+throw_away_aws
+export REENCRYPT_TEST_MOTO_URL="$aws_url"
 
 if [ "${1:-}" = "--exec" ]; then
-    # For working on one thing: scripts/test.sh --exec COMMAND… runs any command beside the cluster.
+    # For working on one thing: scripts/test.sh --exec COMMAND… runs any command beside them.
     shift
     "$@"
 else

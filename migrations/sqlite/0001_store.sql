@@ -7,6 +7,9 @@
 -- walk        one leaf of one table in one pass: its largest key when the pass began, and how far it is cut into chunks.
 -- chunk       a half-open range of row keys (after_key, upto_key]. cursor_key is the last key whose row is settled, pending the keys before it that are not.
 --             owner, fence and lease_until_ms say who works on it; seq counts its committed batches; counts is a JSON array, one entry a slot.
+--             window_key is the end of a window that is being written in waves, in no order of keys: until it is written whole the cursor stays before it.
+-- wave        one committed transaction of a chunk's open window: the marks of the rows that it accounted for, 8 bytes each, a keyed hash of the row key whose
+--             key does not stand here. Its chunk's row is compared and set in the same transaction; gone when the window is written.
 -- quarantine  a value left alone. pass is the last pass that saw it.
 -- acceptance  a person's acceptance of exactly so many values of a table, column and class.
 -- event       what happened in a run, numbered. (The audit chain will add its hash here and its head to chunk.)
@@ -66,6 +69,7 @@ CREATE TABLE reencrypt_chunk (
     after_key BLOB,
     upto_key BLOB NOT NULL,
     cursor_key BLOB,
+    window_key BLOB,
     pending BLOB NOT NULL DEFAULT x'',
     counts TEXT NOT NULL DEFAULT '[]',
     rows_settled INTEGER NOT NULL DEFAULT 0,
@@ -76,6 +80,14 @@ CREATE TABLE reencrypt_chunk (
     lease_until_ms INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX reencrypt_chunk_of_pass ON reencrypt_chunk (run_id, pass, table_no);
+
+CREATE TABLE reencrypt_wave (
+    chunk_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    marks BLOB NOT NULL,
+    PRIMARY KEY (chunk_id, seq)
+);
 
 CREATE TABLE reencrypt_quarantine (
     run_id TEXT NOT NULL REFERENCES reencrypt_run (id),

@@ -14,6 +14,8 @@
 //! of their own.
 
 mod audit;
+mod aws;
+mod aws_stub;
 mod canary;
 mod cipher;
 mod configuration;
@@ -33,6 +35,8 @@ mod store;
 mod writers;
 
 pub use audit::{Audit, Untouched};
+pub use aws::Aws;
+pub use aws_stub::{AwsAnswer, AwsStub};
 pub use canary::{Canary, Leak};
 pub use cipher::{Cipher, KEYS, Keys, dob_hash, email_hash};
 pub use configuration::{Configuration, FORMAT};

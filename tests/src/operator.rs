@@ -59,6 +59,16 @@ impl Operator {
         self.set("OLD_KEY", &keys.old_hex()).set("NEW_KEY", &keys.new_hex())
     }
 
+    /// With an AWS at this address, and credentials that it takes.
+    pub fn aws(self, url: &str) -> Self {
+        self.set("AWS_ENDPOINT_URL", url)
+            .set("AWS_REGION", "eu-west-1")
+            .set("AWS_ACCESS_KEY_ID", "AKIATESTTESTTESTTEST")
+            .set("AWS_SECRET_ACCESS_KEY", "the-secret-access-key-of-a-test")
+            // Nothing on this machine is asked for credentials.
+            .set("AWS_EC2_METADATA_DISABLED", "true")
+    }
+
     /// Where the commands run.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -97,6 +107,11 @@ impl Operator {
     pub fn start(&self, arguments: &[&str]) -> Running {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--output", "json"]).collect();
         self.start_with(&arguments, &[])
+    }
+
+    /// Starts a command as it was typed.
+    pub fn start_as_typed(&self, arguments: &[&str]) -> Running {
+        self.start_with(arguments, &[])
     }
 
     fn start_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
@@ -199,6 +214,16 @@ impl Finished {
         self
     }
 
+    /// Whether the kernel wrote the process's memory down when it died.
+    pub fn dumped_core(&self) -> bool {
+        std::os::unix::process::ExitStatusExt::core_dumped(&self.status)
+    }
+
+    /// The signal that it died of.
+    pub fn deadly_signal(&self) -> Option<i32> {
+        std::os::unix::process::ExitStatusExt::signal(&self.status)
+    }
+
     /// The JSON document on standard output.
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -262,7 +287,7 @@ impl Finished {
 }
 
 /// The commands that a hint may send somebody to.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 16] = [
     "init",
     "doctor",
     "plan",
@@ -274,6 +299,8 @@ const COMMANDS: [&str; 14] = [
     "continue",
     "abandon",
     "quarantine",
+    "key",
+    "keygen",
     "formats",
     "demo",
     "completions",

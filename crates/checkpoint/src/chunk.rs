@@ -24,6 +24,8 @@ pub struct Chunk {
     pub cursor: Option<RowKey>,
     /// keys up to the cursor that are not settled
     pub pending: Vec<RowKey>,
+    /// the end of a window that is being written in waves: [`Store::marks`] has what of it is accounted for
+    pub window: Option<RowKey>,
     /// the engine's counts, opaque here
     pub counts: String,
     /// rows settled so far
@@ -58,6 +60,10 @@ pub struct Advance<'a> {
     pub cursor: Option<&'a RowKey>,
     /// the new pending keys
     pub pending: &'a [RowKey],
+    /// the end of the window that is open from now on
+    pub window: Option<&'a RowKey>,
+    /// the marks of the rows that this transaction accounts for while the window stays open
+    pub marks: &'a [u64],
     /// the new counts
     pub counts: &'a str,
     /// rows settled in all
@@ -85,8 +91,7 @@ pub struct ChunkTotal {
     pub done: bool,
 }
 
-const COLUMNS: &str =
-    "id, pass, table_no, leaf, after_key, upto_key, cursor_key, pending, counts, rows_settled, done, seq, fence, owner";
+const COLUMNS: &str = "id, pass, table_no, leaf, after_key, upto_key, cursor_key, pending, counts, rows_settled, done, seq, fence, owner, window_key";
 
 impl Store {
     /// Takes over a chunk of the pass that is unfinished and under no live lease, in the plan's order, while the run is running; its fence
@@ -133,10 +138,10 @@ impl Store {
     }
 
     /// Commits a batch's progress: only for the chunk's owner, under its fence, at its seq. `false` means that the lease is
-    /// lost or the batch is already counted: the transaction must be rolled back.
+    /// lost or the batch is already counted: the transaction must be rolled back. Marks are kept until the window is closed.
     pub async fn advance_chunk(&self, tx: &mut Transaction<'_>, chunk: &Chunk, advance: &Advance<'_>) -> Result<bool> {
         let sql = "UPDATE {chunk} SET seq = seq + 1, cursor_key = $5, pending = $6, counts = $7, rows_settled = $8, done = $9, \
-                   lease_until_ms = {now} + $10 WHERE id = $1 AND fence = $2 AND owner = $3 AND seq = $4";
+                   lease_until_ms = {now} + $10, window_key = $11 WHERE id = $1 AND fence = $2 AND owner = $3 AND seq = $4";
         let args = [
             Value::Int(chunk.id),
             Value::Int(chunk.fence),
@@ -148,8 +153,17 @@ impl Store {
             Value::Int(advance.rows as i64),
             Value::Int(i64::from(advance.done)),
             Value::Int(i64::from(advance.lease_ms)),
+            maybe_bytes(advance.window.map(RowKey::as_bytes)),
         ];
-        Ok(self.execute(tx, sql, &args).await? == 1)
+        if self.execute(tx, sql, &args).await? != 1 {
+            return Ok(false);
+        }
+        match advance.window {
+            Some(_) if !advance.marks.is_empty() => self.add_wave(tx, chunk, advance.marks).await?,
+            None if chunk.window.is_some() => self.forget_waves(tx, chunk).await?,
+            _ => {}
+        }
+        Ok(true)
     }
 
     /// Reads the chunk again under a row lock, which waits for a transaction of one's own that may still be committing.
@@ -236,5 +250,6 @@ fn chunk(row: &[Value]) -> Result<Chunk> {
         seq: int(row.get(11))?,
         fence: int(row.get(12))?,
         owner: text_or_null(row.get(13))?,
+        window: bytes_or_null(row.get(14))?.map(RowKey::from_bytes),
     })
 }

@@ -4,7 +4,7 @@
 //! that the engine decides what commits together. Nothing here opens a transaction of its own.
 //!
 //! ```text
-//! run ──< pass ──< walk (a leaf: how far it is cut) ──< chunk (lease, fence, seq, cursor, pending, counts)
+//! run ──< pass ──< walk (a leaf: how far it is cut) ──< chunk (lease, fence, seq, cursor, pending, counts) ──< wave (marks)
 //!  └──< event, worker, quarantine                        acceptance (of every run)
 //! ```
 
@@ -15,6 +15,7 @@ mod quarantine;
 mod run;
 mod store;
 mod walk;
+mod wave;
 mod worker;
 
 pub use chunk::{Advance, Chunk, ChunkTotal, Claim};

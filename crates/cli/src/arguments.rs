@@ -96,6 +96,11 @@ pub(crate) enum Command {
     /// The values left alone, and their acceptance
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Say which configured key a key is, and what it opens
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Make a 256-bit key: here, as a data key of AWS KMS, or into AWS Secrets Manager
+    Keygen(KeygenArguments),
     /// The formats that need no declaration
     Formats(FormatsArguments),
     /// The whole story on an embedded database that it makes
@@ -120,6 +125,8 @@ impl Command {
             Command::Abandon(_) => "abandon",
             Command::Quarantine(QuarantineCommand::List(_)) => "quarantine list",
             Command::Quarantine(QuarantineCommand::Accept(_)) => "quarantine accept",
+            Command::Key(KeyCommand::Check(_)) => "key check",
+            Command::Keygen(_) => "keygen",
             Command::Formats(_) => "formats",
             Command::Demo(_) => "demo",
             Command::Completions(_) => "completions",
@@ -319,6 +326,64 @@ pub(crate) struct QuarantineAcceptArguments {
     pub(crate) reason: String,
 }
 
+/// `key`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Say which configured key it is, and how many sampled values it opens
+    Check(KeyCheckArguments),
+}
+
+/// `key check`
+#[derive(Debug, Args)]
+pub(crate) struct KeyCheckArguments {
+    /// Where it stands: env:NAME, file:PATH or aws-secretsmanager:ID#property@STAGE; never the key itself
+    #[arg(long, value_name = "REF")]
+    pub(crate) from: String,
+    /// How its text becomes bytes
+    #[arg(long, value_name = "HOW", value_parser = ["hex", "base64", "raw"], default_value = "hex")]
+    pub(crate) decode: String,
+    /// Only the first so many bytes
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) take: Option<usize>,
+    /// Values looked at per column
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) sample: u32,
+}
+
+/// `keygen`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("place").args(["local", "kms_key_id", "secret_id"]).required(true).multiple(true))]
+pub(crate) struct KeygenArguments {
+    /// Print 64 hex digits; refused on a terminal
+    #[arg(long, conflicts_with_all = ["kms_key_id", "secret_id"])]
+    pub(crate) local: bool,
+    /// Print a local key on a terminal too
+    #[arg(long, requires = "local")]
+    pub(crate) show: bool,
+    /// Ask AWS KMS for a data key under this key (id, ARN or alias) and print its wrapped form alone
+    #[arg(long, value_name = "ID")]
+    pub(crate) kms_key_id: Option<String>,
+    /// Encryption context of the data key; may be given several times
+    #[arg(long = "context", value_name = "NAME=VALUE", value_parser = context_pair, requires = "kms_key_id")]
+    pub(crate) context: Vec<(String, String)>,
+    /// Variable of the dotenv line for the wrapped key
+    #[arg(long, value_name = "NAME", default_value = "ENCRYPTED_PHI_KEY", value_parser = variable_name)]
+    pub(crate) variable: String,
+    /// Store it in this secret of AWS Secrets Manager, which must exist: ID or ID#property
+    #[arg(long, value_name = "ID")]
+    pub(crate) secret_id: Option<String>,
+    /// What is stored: the wrapped data key, or 64 hex digits for an application without KMS [default: wrapped with --kms-key-id, else hex]
+    #[arg(long, value_enum, value_name = "FORM", requires = "secret_id")]
+    pub(crate) store: Option<StoreForm>,
+}
+
+/// `--store`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StoreForm {
+    Wrapped,
+    Hex,
+}
+
 /// `formats`
 #[derive(Debug, Args)]
 pub(crate) struct FormatsArguments {
@@ -344,6 +409,22 @@ pub(crate) struct CompletionsArguments {
     /// Which shell
     #[arg(value_enum, value_name = "SHELL")]
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// `app=clinic`
+fn context_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+fn variable_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match !text.is_empty() && text.chars().all(fits) && !text.starts_with(|c: char| c.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("letters, digits and underscores".into()),
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

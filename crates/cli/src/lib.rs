@@ -15,13 +15,14 @@ mod logging;
 mod output;
 mod panics;
 mod progress;
+mod secrecy;
 mod session;
 mod settings;
 mod shell;
 mod signals;
 mod terminal;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, KeyCommand};
 use clap::Parser;
 use failure::Failure;
 use output::Outcome;
@@ -36,7 +37,8 @@ pub fn main() -> ExitCode {
         Err(problem) => return output::usage(&problem, &typed),
     };
     let command = arguments.command.name();
-    let session = Session::start(&arguments.globals, &typed);
+    let start = secrecy::begin(arguments.globals.config.as_deref(), &typed);
+    let session = Session::start(&arguments.globals, &typed, start);
     panics::install();
     let end = std::panic::catch_unwind(AssertUnwindSafe(|| conduct(arguments, &session)));
     let end = end.unwrap_or_else(|_| Err(panics::failure()));
@@ -77,6 +79,8 @@ async fn run(arguments: Arguments, session: &Session) -> Result<Outcome, Failure
         Command::Continue => commands::control::unpause(globals, session).await,
         Command::Abandon(typed) => commands::control::abandon(globals, &typed, session).await,
         Command::Quarantine(typed) => commands::quarantine::run(globals, &typed, session).await,
+        Command::Key(KeyCommand::Check(typed)) => commands::key_check::run(globals, &typed, session).await,
+        Command::Keygen(typed) => commands::keygen::run(&typed).await,
         Command::Formats(typed) => commands::formats::run(&typed),
         Command::Demo(typed) => demo::run(&typed, session).await,
         Command::Completions(typed) => Ok(commands::completions::run(&typed)),

@@ -1,21 +1,24 @@
 //! What will run: the configuration file, the environment and the flags, joined once.
 use crate::{arguments::Globals, failure::Failure, session::Session};
 use reencrypt_crypto::{KeyPair, Pool, SecretKey};
-use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, TlsMode};
+use reencrypt_db::{ConnectOptions, Credentials, Database, DatabaseUrl, TlsMode};
 use reencrypt_engine::{Context, Observer};
-use reencrypt_keys::{self as keys, Decode, Environment, Source};
+use reencrypt_keys::{self as keys, Decode, Environment, Source, Sources};
 use reencrypt_planner::{Configuration, Keyring, Reference};
 use std::{
     io,
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
 /// Read in this order where the configuration names no URL: a direct connection before a pooler.
-const URL_VARIABLES: [&str; 3] = ["DIRECT_DATABASE_URL", "DIRECT_URL", "DATABASE_URL"];
+pub(crate) const URL_VARIABLES: [&str; 3] = ["DIRECT_DATABASE_URL", "DIRECT_URL", "DATABASE_URL"];
 /// The configuration that is used where none is named.
 pub(crate) const DEFAULT_FILE: &str = "reencrypt.toml";
+/// The database URL, in errors.
+const URL: &str = "database.url";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether a command needs a key, can use it, or must not even look at it.
@@ -44,14 +47,14 @@ pub(crate) struct Settings {
     pub(crate) configuration: Configuration,
     /// Where relative paths of the configuration start.
     base: PathBuf,
-    environment: Environment,
+    sources: Sources,
     actor: String,
 }
 
 impl Settings {
     /// Reads the dotenv file and the configuration file. Reads no secret yet.
     pub(crate) fn load(globals: &Globals, session: &Session) -> Result<Self, Failure> {
-        let mut environment = Environment::from_process();
+        let mut environment = session.take_environment();
         if let Some(path) = &globals.env_file {
             for name in environment.add_dotenv(path)? {
                 session
@@ -68,7 +71,7 @@ impl Settings {
         if configuration.keys.is_empty() {
             configuration.keys = Configuration::from_environment().keys;
         }
-        Ok(Self { configuration, base, environment, actor })
+        Ok(Self { configuration, base, sources: Sources::new(environment), actor })
     }
 
     /// Connects, reads the keys that the command needs, and hands all of it to the engine.
@@ -78,13 +81,27 @@ impl Settings {
         observer: Arc<dyn Observer>,
         session: &Session,
     ) -> Result<Context, Failure> {
-        let keys = self.keyring(needs)?;
-        let options = self.connect_options()?;
+        let keys = session.unless_stopped(self.keyring(needs)).await?;
+        self.context_with(keys, needs, observer, session).await
+    }
+
+    /// The same with keys that come from elsewhere than the configuration.
+    pub(crate) async fn context_with(
+        self,
+        keys: Keyring,
+        needs: KeyNeeds,
+        observer: Arc<dyn Observer>,
+        session: &Session,
+    ) -> Result<Context, Failure> {
+        let place = self.database_url()?;
+        let url = session.unless_stopped(self.sources.load_text(URL, &place)).await?;
+        let options = self.connect_options(&url)?;
         let threads = match needs {
             KeyNeeds::Nothing => 1,
             KeyNeeds::Pairs { .. } => std::thread::available_parallelism().map_or(1, usize::from),
         };
         let database = session.unless_stopped(Database::connect(options)).await?;
+        let database = database.with_credentials(UrlPlace::that_may_change(place));
         Ok(Context {
             database,
             configuration: self.configuration,
@@ -97,18 +114,18 @@ impl Settings {
     }
 
     /// The key pairs, each key read once from its source.
-    fn keyring(&self, needs: KeyNeeds) -> Result<Keyring, Failure> {
+    async fn keyring(&self, needs: KeyNeeds) -> Result<Keyring, Failure> {
         let mut ring = Keyring::new();
         let KeyNeeds::Pairs { old, new } = needs else { return Ok(ring) };
         for (name, pair) in &self.configuration.keys {
-            let old = self.key(&format!("key.{name}.old"), pair.old.as_ref(), old)?;
-            let new = self.key(&format!("key.{name}.new"), pair.new.as_ref(), new)?;
+            let old = self.key(&format!("key.{name}.old"), pair.old.as_ref(), old).await?;
+            let new = self.key(&format!("key.{name}.new"), pair.new.as_ref(), new).await?;
             ring.insert(name.clone(), Arc::new(KeyPair { old, new }));
         }
         Ok(ring)
     }
 
-    fn key(&self, what: &str, reference: Option<&Reference>, need: Need) -> Result<Option<SecretKey>, Failure> {
+    async fn key(&self, what: &str, reference: Option<&Reference>, need: Need) -> Result<Option<SecretKey>, Failure> {
         let Some(reference) = reference else {
             return match need {
                 Need::Optional => Ok(None),
@@ -119,41 +136,28 @@ impl Settings {
                 )),
             };
         };
-        let resolved = self.resolve(reference)?;
-        if need == Need::Optional && self.is_absent(&resolved.source) {
-            return Ok(None);
-        }
-        Ok(Some(keys::load_key(what, &resolved, &self.environment)?))
-    }
-
-    /// Whether a place holds nothing at all, as opposed to something wrong.
-    pub(crate) fn is_absent(&self, source: &Source) -> bool {
-        match source {
-            Source::Env(name) => self.environment.get(name).is_none_or(str::is_empty),
-            Source::File(path) => matches!(path.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound),
+        match self.sources.load_key(what, &self.resolve(reference)?).await {
+            Err(e) if need == Need::Optional && e.is_absence() => Ok(None),
+            read => Ok(Some(read?)),
         }
     }
 
     /// The variables, with those of the dotenv file.
     pub(crate) fn environment(&self) -> &Environment {
-        &self.environment
+        self.sources.environment()
     }
 
-    /// Everything that a connection needs; reads the database URL.
-    pub(crate) fn connect_options(&self) -> Result<ConnectOptions, Failure> {
+    /// Everything that a connection to `url` needs.
+    pub(crate) fn connect_options(&self, url: &str) -> Result<ConnectOptions, Failure> {
         let settings = &self.configuration.database;
-        let url = DatabaseUrl::parse(&self.database_url()?)?;
+        let url = DatabaseUrl::parse(url)?;
         let tls = settings.tls.as_deref().map(tls_mode).transpose()?;
         let ca = settings.ca.as_deref().map(|ca| self.base.join(ca.strip_prefix("file:").unwrap_or(ca)));
         Ok(ConnectOptions { url, tls, ca, connect_timeout: CONNECT_TIMEOUT, application_name: "reencrypt".to_owned() })
     }
 
-    fn database_url(&self) -> Result<zeroize::Zeroizing<String>, Failure> {
-        Ok(keys::load_text("database.url", &self.database_reference()?, &self.environment)?)
-    }
-
     /// Where the database URL stands.
-    pub(crate) fn database_reference(&self) -> Result<keys::Reference, Failure> {
+    pub(crate) fn database_url(&self) -> Result<keys::Reference, Failure> {
         match &self.configuration.database.url {
             Some(written) => {
                 let mut reference = self.resolve(written)?;
@@ -163,7 +167,8 @@ impl Settings {
                 Ok(reference)
             }
             None => {
-                let set = URL_VARIABLES.iter().find(|name| self.environment.get(name).is_some());
+                let environment = self.sources.environment();
+                let set = URL_VARIABLES.iter().find(|name| environment.get(name).is_some());
                 let Some(name) = set else { return Err(no_url()) };
                 Ok(keys::Reference { source: Source::Env((*name).to_owned()), decode: Decode::Raw, take: None })
             }
@@ -172,11 +177,57 @@ impl Settings {
 
     /// The place, with relative paths taken from the configuration's folder.
     pub(crate) fn resolve(&self, written: &Reference) -> Result<keys::Reference, Failure> {
-        let mut reference = keys::Reference::parse(&written.from, written.decode.as_deref(), written.take)?;
-        if let Source::File(path) = &mut reference.source {
-            *path = self.base.join(&*path);
+        let reference = match &written.wrapped_by {
+            Some(by) => keys::Reference::wrapped(&written.from, &by.key_id, by.context.clone())?,
+            None => keys::Reference::parse(&written.from, written.decode.as_deref(), written.take)?,
+        };
+        Ok(keys::Reference { source: reference.source.relative_to(&self.base), ..reference })
+    }
+
+    /// Every configured key by its name, each read once; what is wrong with one is no matter for the others.
+    pub(crate) async fn configured_keys(&self) -> Vec<(String, Result<SecretKey, Failure>)> {
+        let mut read = Vec::new();
+        for (name, pair) in &self.configuration.keys {
+            for (side, reference) in [("old", &pair.old), ("new", &pair.new)] {
+                let what = format!("key.{name}.{side}");
+                let Some(reference) = reference else { continue };
+                let key = self.key(&what, Some(reference), Need::Required).await;
+                read.push((what, key.and_then(|key| key.ok_or_else(Failure::interrupted))));
+            }
         }
-        Ok(reference)
+        read
+    }
+
+    /// Where keys are read from.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+}
+
+/// The place of the database URL, to be read again where the server refuses the credentials.
+struct UrlPlace(keys::Reference);
+
+impl UrlPlace {
+    /// A variable of the process is what it was at the start; a file or a secret may be another one by now.
+    fn that_may_change(place: keys::Reference) -> Option<Arc<dyn Credentials>> {
+        match place.source {
+            Source::Env(_) | Source::Kms(_) => None,
+            Source::File(_) | Source::SecretsManager(_) => Some(Arc::new(Self(place))),
+        }
+    }
+
+    async fn load(&self) -> Result<DatabaseUrl, Failure> {
+        let text = Sources::default().load_text(URL, &self.0).await?;
+        Ok(DatabaseUrl::parse(&text)?)
+    }
+}
+
+impl Credentials for UrlPlace {
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Option<DatabaseUrl>> + Send + '_>> {
+        Box::pin(async {
+            let url = self.load().await;
+            url.inspect_err(|e| tracing::warn!("the database URL could not be loaded again: {e}")).ok()
+        })
     }
 }
 
@@ -232,11 +283,10 @@ fn no_url() -> Failure {
 
 /// `--actor` by default.
 fn operating_system_user(environment: &Environment) -> String {
-    use std::os::unix::fs::MetadataExt;
     let named = ["USER", "LOGNAME"].iter().find_map(|name| environment.get(name)).filter(|name| !name.is_empty());
     match named {
         Some(name) => name.to_owned(),
-        None => std::fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |m| format!("uid {}", m.uid())),
+        None => format!("uid {}", rustix::process::getuid().as_raw()),
     }
 }
 

@@ -21,6 +21,7 @@ mod formula;
 mod hole;
 mod keyring;
 mod layout;
+mod mark;
 mod normalize;
 mod ordered;
 mod part;
@@ -40,6 +41,7 @@ pub use format::Format;
 pub use layout::{
     ColumnTemplate, IvSpec, JsonTemplate, KdfStep, KeyPart, KeySpec, LayoutError, LayoutSpec, MacSpec, NestedSpec,
 };
+pub use mark::Marker;
 pub use ordered::Ordered;
 pub use pool::Pool;
 pub use preset::{Preset, presets};

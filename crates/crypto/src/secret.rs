@@ -8,26 +8,39 @@ use zeroize::Zeroize;
 const FINGERPRINT_INFO: &[u8] = b"reencrypt/key-fingerprint/v1";
 
 /// Key material. Wiped on drop; no `Clone`, no `Display`, no serde; `Debug` shows nothing of it.
-pub struct SecretKey(zeroize::Zeroizing<Box<[u8]>>);
+pub struct SecretKey {
+    bytes: zeroize::Zeroizing<Box<[u8]>>,
+    version: Option<String>,
+}
 
 impl SecretKey {
     /// Takes over `bytes`; the vector's own memory is wiped.
     pub fn new(mut bytes: Vec<u8>) -> Self {
-        let key = Self(zeroize::Zeroizing::new(Box::from(bytes.as_slice())));
+        let key = zeroize::Zeroizing::new(Box::from(bytes.as_slice()));
         bytes.zeroize();
-        key
+        Self { bytes: key, version: None }
+    }
+
+    /// Says which version of its secret it is, where its place keeps versions.
+    pub fn of_version(self, version: Option<String>) -> Self {
+        Self { version, ..self }
+    }
+
+    /// Which version of its secret it is: a name that its place gave it, no part of the key.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
 
     /// The bytes, for the cipher alone.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// HKDF-SHA256 of the key bytes, empty salt, info `reencrypt/key-fingerprint/v1`, 8 bytes.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut bytes = [0; 8];
         // HKDF-SHA256 gives up to 8160 bytes, so that 8 of them never fail.
-        let expanded = Hkdf::<Sha256>::new(None, &self.0).expand(FINGERPRINT_INFO, &mut bytes);
+        let expanded = Hkdf::<Sha256>::new(None, &self.bytes).expand(FINGERPRINT_INFO, &mut bytes);
         debug_assert!(expanded.is_ok());
         Fingerprint(bytes)
     }

@@ -1,6 +1,7 @@
 //! Where the database is and how to reach it.
-use crate::{DatabaseUrl, Result, Session, postgres, session::Connection, sqlite};
-use std::{path::PathBuf, time::Duration};
+use crate::{DatabaseUrl, Error, Result, Session, postgres, session::Connection, sqlite};
+use std::{path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
 
 /// Which database engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -51,11 +52,26 @@ pub struct Identity {
     pub system: String,
 }
 
+/// Where the database URL comes from, for credentials that change while a run lasts.
+pub trait Credentials: Send + Sync {
+    /// The URL as it stands there now; `None` where it cannot be had, for a reason that was told elsewhere.
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Option<DatabaseUrl>> + Send + '_>>;
+}
+
 /// A database that answered once. Opens sessions.
 pub struct Database {
-    options: ConnectOptions,
+    options: Mutex<Current>,
+    credentials: Option<Arc<dyn Credentials>>,
+    dialect: Dialect,
     identity: Identity,
     tls: TlsMode,
+}
+
+/// The options in force, and how often their URL was loaded again.
+#[derive(Clone)]
+struct Current {
+    options: ConnectOptions,
+    reloads: u64,
 }
 
 impl Database {
@@ -63,12 +79,18 @@ impl Database {
     pub async fn connect(options: ConnectOptions) -> Result<Self> {
         let (session, identity, tls) = open(&options).await?;
         session.close().await;
-        Ok(Self { options, identity, tls })
+        let dialect = options.url.dialect();
+        Ok(Self { options: Mutex::new(Current { options, reloads: 0 }), credentials: None, dialect, identity, tls })
+    }
+
+    /// With a source of credentials: where the server refuses those it has, a new session loads them again, once.
+    pub fn with_credentials(self, credentials: Option<Arc<dyn Credentials>>) -> Self {
+        Self { credentials, ..self }
     }
 
     /// Which engine.
     pub fn dialect(&self) -> Dialect {
-        self.options.url.dialect()
+        self.dialect
     }
 
     /// Which database.
@@ -78,7 +100,34 @@ impl Database {
 
     /// A new connection of its own.
     pub async fn session(&self) -> Result<Session> {
-        Ok(open(&self.options).await?.0)
+        let tried = self.options.lock().await.clone();
+        let refused = match open(&tried.options).await {
+            Err(refused @ Error::Auth { .. }) => refused,
+            opened => return Ok(opened?.0),
+        };
+        match self.reloaded(tried.reloads).await {
+            Some(options) => Ok(open(&options).await?.0),
+            None => Err(refused),
+        }
+    }
+
+    /// The options with credentials that are newer than the ones that were refused. Sessions that are refused at once load them once.
+    async fn reloaded(&self, reloads: u64) -> Option<ConnectOptions> {
+        let credentials = self.credentials.as_ref()?;
+        let mut current = self.options.lock().await;
+        if current.reloads == reloads {
+            let url = credentials.reload().await?;
+            let place =
+                |url: &DatabaseUrl| (url.dialect(), url.address(), url.database().to_owned(), url.schema().to_owned());
+            if place(&url) != place(&current.options.url) {
+                tracing::warn!("the database URL now names another database; the run stays where it is");
+                return None;
+            }
+            tracing::info!("the server refused the credentials; they were loaded again");
+            current.options.url = url;
+            current.reloads += 1;
+        }
+        Some(current.options.clone())
     }
 
     /// The TLS mode in force.

@@ -23,13 +23,13 @@ pub use catalog::{
     Collation, Column, ColumnKind, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, Server, Table, TableKind,
     TableName, Trigger,
 };
-pub use database::{ConnectOptions, Database, Dialect, Identity, TlsMode};
+pub use database::{ConnectOptions, Credentials, Database, Dialect, Identity, TlsMode};
 pub use error::{Condition, Error, Verdict};
 pub use row_key::RowKey;
 pub use rows::Rows;
 pub use selection::Selection;
 pub use session::{Limits, Mode, Session, Transaction};
-pub use snapshot::{HeapScan, InFlight, Snapshot};
+pub use snapshot::{HeapScan, Horizon, InFlight, Snapshot};
 pub use sqlx::migrate::Migrator;
 pub use url::{DatabaseUrl, UrlError};
 pub use value::Value;

@@ -41,6 +41,31 @@ impl Rows {
         on!(self, rows => rows.field(row, slot))
     }
 
+    /// The block of the heap in which the row stood when it was read; `None` on SQLite, whose rows have no place of their own.
+    pub fn page(&self, row: usize) -> Option<u32> {
+        match &self.0 {
+            Batch::Postgres(rows) => rows.page(row),
+            Batch::Sqlite(_) => None,
+        }
+    }
+
+    /// Puts the rows of `other` behind these: the next part of the same range, so that these end where `other` ends.
+    ///
+    /// # Panics
+    /// Where the two come from different engines: a bug.
+    pub fn append(&mut self, other: Rows) {
+        match (&mut self.0, other.0) {
+            (Batch::Postgres(rows), Batch::Postgres(other)) => rows.append(other),
+            (Batch::Sqlite(rows), Batch::Sqlite(other)) => rows.append(other),
+            _ => panic!("rows of different engines"),
+        }
+    }
+
+    /// The sum of a row's field lengths, for bounds.
+    pub fn row_bytes(&self, row: usize) -> usize {
+        on!(self, rows => rows.row_bytes(row))
+    }
+
     /// The sum of all field lengths, for bounds.
     pub fn bytes(&self) -> usize {
         on!(self, rows => rows.bytes())

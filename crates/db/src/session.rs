@@ -1,7 +1,7 @@
 //! One connection, one transaction at a time.
 use crate::{
-    Dialect, HeapScan, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table, TableName, Value,
-    postgres, sqlite,
+    Dialect, HeapScan, Horizon, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table,
+    TableName, Value, postgres, sqlite,
 };
 
 /// Bounds of a write transaction, all `SET LOCAL` on PostgreSQL, so that the tool gives way and not the application.
@@ -229,6 +229,12 @@ impl Transaction<'_> {
     /// The keys as text for a person (`quarantine list --keys`), composite parts joined by `, `.
     pub async fn key_texts(&mut self, selection: &Selection, keys: &[RowKey]) -> Result<Vec<String>> {
         on!(self.0, c => c.key_texts(selection, keys).await)
+    }
+
+    /// How far back the oldest snapshot reaches that anybody but this session holds: sessions, replication slots, prepared transactions. Needs no privilege.
+    /// `None` on SQLite.
+    pub async fn horizon(&mut self) -> Result<Option<Horizon>> {
+        on!(self.0, c => c.horizon().await)
     }
 
     /// Exports this snapshot transaction's snapshot for other sessions.

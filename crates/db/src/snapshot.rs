@@ -12,6 +12,22 @@ pub struct Snapshot {
     pub(crate) horizon: u64,
 }
 
+/// How far back the oldest snapshot held by anybody reaches, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    /// The next transaction's number.
+    pub(crate) next: u64,
+    /// The oldest transaction that some snapshot, slot or prepared transaction still sees as running.
+    pub(crate) oldest: u64,
+}
+
+impl Horizon {
+    /// Whether somebody holds a snapshot since before `earlier`: every row version that has died since then is still kept.
+    pub fn reaches_behind(&self, earlier: &Horizon) -> bool {
+        self.oldest < earlier.next
+    }
+}
+
 /// Where a heap scan stands.
 pub struct HeapScan(pub(crate) Position);
 
@@ -30,4 +46,18 @@ pub struct InFlight {
     pub pid: i64,
     /// What names it exactly: its virtual transaction, or the identifier it was prepared under.
     pub(crate) id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_that_began_after_the_earlier_look_is_not_held_since_then() {
+        let earlier = Horizon { next: 100, oldest: 90 };
+        assert!(Horizon { next: 180, oldest: 90 }.reaches_behind(&earlier));
+        assert!(Horizon { next: 180, oldest: 99 }.reaches_behind(&earlier));
+        assert!(!Horizon { next: 180, oldest: 100 }.reaches_behind(&earlier));
+        assert!(!Horizon { next: 180, oldest: 180 }.reaches_behind(&earlier));
+    }
 }

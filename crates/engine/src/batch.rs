@@ -1,48 +1,111 @@
 //! A batch between its read and its write.
 use crate::Error;
 use reencrypt_crypto::{Expect, Outcome, Pool, Refusal, Resealed, RowCipher};
-use reencrypt_db as db;
+use reencrypt_db::{self as db, RowKey};
 use reencrypt_planner::GateCounts;
 use std::sync::Arc;
 
-/// Rows as they were read, and what becomes of them.
+/// Some of the rows that were read together, in the order of their keys, and what becomes of them. Positions are those in the batch.
 pub(crate) struct Batch {
-    pub(crate) rows: Arc<db::Rows>,
-    pub(crate) resealed: Resealed,
+    rows: Arc<db::Rows>,
+    /// Where the batch's rows stand among those that were read, ascending.
+    which: Arc<Vec<usize>>,
+    resealed: Resealed,
 }
 
 /// The cipher sees fields, never keys of rows.
-struct Fields(Arc<db::Rows>);
+struct Fields {
+    rows: Arc<db::Rows>,
+    which: Arc<Vec<usize>>,
+}
 
 impl reencrypt_crypto::Rows for Fields {
     fn len(&self) -> usize {
-        self.0.len()
+        self.which.len()
     }
 
     fn field(&self, row: usize, slot: usize) -> Option<&[u8]> {
-        self.0.field(row, slot)
+        self.rows.field(self.which[row], slot)
+    }
+}
+
+impl Fields {
+    fn all(rows: db::Rows) -> Self {
+        let which = Arc::new((0..rows.len()).collect());
+        Self { rows: Arc::new(rows), which }
     }
 }
 
 impl Batch {
-    /// Reseals `rows` on the pool's threads.
+    /// Reseals all of `rows` on the pool's threads.
     pub(crate) async fn reseal(
         pool: &Arc<Pool>,
         cipher: &Arc<RowCipher>,
         rows: db::Rows,
         expect: Expect,
     ) -> Result<Self, Error> {
-        let rows = Arc::new(rows);
-        let (pool, cipher, fields) = (pool.clone(), cipher.clone(), Fields(rows.clone()));
+        Self::reseal_fields(pool, cipher, Fields::all(rows), expect).await
+    }
+
+    /// Reseals those of `rows` that are listed in `which`, ascending.
+    pub(crate) async fn reseal_some(
+        pool: &Arc<Pool>,
+        cipher: &Arc<RowCipher>,
+        rows: Arc<db::Rows>,
+        which: Vec<usize>,
+        expect: Expect,
+    ) -> Result<Self, Error> {
+        Self::reseal_fields(pool, cipher, Fields { rows, which: Arc::new(which) }, expect).await
+    }
+
+    async fn reseal_fields(
+        pool: &Arc<Pool>,
+        cipher: &Arc<RowCipher>,
+        fields: Fields,
+        expect: Expect,
+    ) -> Result<Self, Error> {
+        let (rows, which) = (fields.rows.clone(), fields.which.clone());
+        let (pool, cipher) = (pool.clone(), cipher.clone());
         let resealed = tokio::task::spawn_blocking(move || pool.reseal(&cipher, &fields, expect))
             .await
             .map_err(|_| Error::bug("the worker pool ended"))?;
-        Ok(Self { rows, resealed })
+        Ok(Self { rows, which, resealed })
     }
 
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.which.len()
+    }
+
+    /// The key of a row.
+    pub(crate) fn key(&self, at: usize) -> RowKey {
+        self.rows.key(self.which[at])
+    }
+
+    /// What becomes of a field.
+    pub(crate) fn outcome(&self, at: usize, slot: usize) -> Outcome {
+        self.resealed.outcome(at, slot)
+    }
+
+    /// Whether a row has any new value.
+    pub(crate) fn changes(&self, at: usize) -> bool {
+        self.resealed.changes(at)
+    }
+
+    /// Writes the new values of the rows at `which`, ascending, that are still as they were read; says of each whether it was hit.
+    pub(crate) async fn compare_and_set(
+        &self,
+        tx: &mut db::Transaction<'_>,
+        selection: &db::Selection,
+        which: &[usize],
+    ) -> Result<Vec<bool>, Error> {
+        let rows: Vec<_> = which.iter().map(|&at| self.which[at]).collect();
+        let value = |row: usize, slot: usize| {
+            // The rows of a batch ascend, so that a row's position is found by halving.
+            let at = self.which.binary_search(&row).ok()?;
+            self.resealed.value(at, slot)
+        };
+        Ok(tx.compare_and_set(selection, &self.rows, &rows, &value).await?)
     }
 
     /// Adds what opened and what did not in one column. Plaintext is no evidence about a key.
@@ -76,7 +139,7 @@ pub(crate) async fn classify(
     rows: db::Rows,
     expect: Expect,
 ) -> Result<reencrypt_crypto::Classified, Error> {
-    let (pool, cipher, fields) = (pool.clone(), cipher.clone(), Fields(Arc::new(rows)));
+    let (pool, cipher, fields) = (pool.clone(), cipher.clone(), Fields::all(rows));
     tokio::task::spawn_blocking(move || pool.classify(&cipher, &fields, expect))
         .await
         .map_err(|_| Error::bug("the worker pool ended"))

@@ -2,19 +2,22 @@
 //!
 //! ```text
 //! Context -> prepare (plan, survey, gate, store) -> Prepared -> execute: workers claim chunks
-//!   read batch -> reseal -> compare-and-set + checkpoint in one transaction -> next batch … -> sweep -> Report
+//!   read window -> reseal a wave -> compare-and-set + checkpoint in one transaction -> next wave … -> sweep -> Report
 //! ```
 
+mod ahead;
 mod batch;
 mod context;
 mod control;
 mod counts;
 mod error;
 mod failpoint;
+mod held;
 mod observer;
 mod owner;
 mod pace;
 mod pass;
+mod pending;
 mod prepare;
 mod report;
 mod residue;
@@ -24,7 +27,9 @@ mod status;
 mod summary;
 mod verify;
 mod walk;
+mod window;
 mod worker;
+mod write;
 
 pub use context::{Approved, Context, OnUnreadable, RunOptions, Stop};
 pub use control::{abandon, pause, unpause};

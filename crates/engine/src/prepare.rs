@@ -56,6 +56,8 @@ pub async fn plan(context: &Context, tables: &[String], options: SurveyOptions) 
     let (configuration, found) = configuration(context, &mut session, options.sample).await?;
     let mut plan = draft(context, &mut session, &configuration, tables, false).await?;
     add(&mut plan, found);
+    // Discovery has just looked at every column.
+    let options = SurveyOptions { discover: options.discover && !context.configuration.tables.is_empty(), ..options };
     survey(context, &mut session, &mut plan, &configuration, options, &acceptances).await?;
     session.close().await;
     let report = report_of_plan(&plan);
@@ -101,16 +103,21 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     if let Some(run) = &run {
         let bound = summary::parse_plan(run)?;
         same_plan(&bound, &plan)?;
-        refuse_findings(&plan, fails)?;
+        refuse_findings(&plan.findings, fails)?;
         plan = bound;
     } else {
-        refuse_findings(&plan, fails)?;
+        refuse_findings(&plan.findings, fails)?;
         if let Some(error) = hidden {
             return Err(error);
         }
-        let survey_options = SurveyOptions { sample: RUN_SAMPLE, ceiling: options.ceiling, ..SurveyOptions::default() };
+        let survey_options = SurveyOptions {
+            sample: RUN_SAMPLE,
+            ceiling: options.ceiling,
+            discover: !context.configuration.tables.is_empty(),
+            ..SurveyOptions::default()
+        };
         survey(&context, &mut session, &mut plan, &configuration, survey_options, &acceptances).await?;
-        refuse_findings(&plan, fails)?;
+        refuse_findings(&plan.findings, fails)?;
     }
     approved(&options, &plan)?;
     let server = server(&mut session).await?;
@@ -445,16 +452,16 @@ fn schema_changed(bound: &Plan, now: &Plan) -> bool {
     bound.first_difference(&as_before).is_none()
 }
 
-fn fails(finding: &Finding) -> bool {
+pub(crate) fn fails(finding: &Finding) -> bool {
     finding.severity == Severity::Fail
 }
 
 /// What plan states as a finding, run refuses.
-pub(crate) fn refuse_findings(plan: &Plan, prevents: fn(&Finding) -> bool) -> Result<(), Error> {
+pub(crate) fn refuse_findings(findings: &[Finding], prevents: fn(&Finding) -> bool) -> Result<(), Error> {
     // What is wrong with a table says more than what is wrong around it.
-    let first = plan.findings.iter().filter(|finding| prevents(finding)).min_by_key(|finding| finding.table.is_none());
+    let first = findings.iter().filter(|finding| prevents(finding)).min_by_key(|finding| finding.table.is_none());
     let Some(first) = first else { return Ok(()) };
-    let others = plan.findings.iter().filter(|finding| prevents(finding)).count() - 1;
+    let others = findings.iter().filter(|finding| prevents(finding)).count() - 1;
     let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
     Err(Error::refused(
         &first.code,
@@ -525,7 +532,8 @@ fn report_of_plan(plan: &Plan) -> Report {
         table: table.name.to_string(),
         rows: table.rows_estimate,
         rows_per_second: None,
-        order: Some(table.order.clone()),
+        order: Some(table.order),
+        order_reason: Some(table.order_reason.clone()),
         columns: table
             .columns
             .iter()

@@ -1,7 +1,7 @@
 //! The result of a command, in the shape that scripts rely on (`docs/cli` has the contract).
 use jiff::Timestamp;
 use reencrypt_crypto::Fingerprint;
-use reencrypt_planner::{Estimate, Exposure, Finding};
+use reencrypt_planner::{Estimate, Exposure, Finding, Order};
 use serde::Serialize;
 
 /// State of a run, or of a plan.
@@ -88,6 +88,12 @@ pub struct KeyReport {
     pub old: Option<Fingerprint>,
     /// new
     pub new: Option<Fingerprint>,
+    /// which version of its secret the old key is, where it stands in one with versions
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_version: Option<String>,
+    /// which version of its secret the new key is
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_version: Option<String>,
 }
 /// One pass, summed over tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -113,7 +119,10 @@ pub struct TableReport {
     pub rows_per_second: Option<f64>,
     /// `key` or `waves`
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub order: Option<String>,
+    pub order: Option<Order>,
+    /// why
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_reason: Option<String>,
     /// encrypted columns
     pub columns: Vec<ColumnReport>,
     /// hashes

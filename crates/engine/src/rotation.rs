@@ -4,6 +4,7 @@ use crate::{
     batch::Batch,
     control::{asked_pause, watch_run},
     failpoint::failpoint,
+    held::Held,
     owner::Owner,
     pace::Pace,
     worker::{End, Worker},
@@ -20,6 +21,10 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// How long a chunk is leased without a committed batch.
 pub(crate) const LEASE_MS: u32 = 15_000;
+/// A window takes at most so many seconds of the row budget.
+const WINDOW_S: u32 = 10;
+/// Bytes of fields in the windows of all workers.
+const WINDOWS_BYTES_MAX: usize = 96 << 20;
 
 /// One process's part of a run.
 pub(crate) struct Rotation {
@@ -29,6 +34,10 @@ pub(crate) struct Rotation {
     pub(crate) plan: Plan,
     pub(crate) options: RunOptions,
     pub(crate) batch_rows: u32,
+    /// Rows of a window that is written in waves.
+    pub(crate) window_rows: u32,
+    /// Bytes of fields after which a window takes no more rows.
+    pub(crate) window_bytes_max: usize,
     pub(crate) owner: Owner,
     pub(crate) pace: Pace,
     pub(crate) pause: watch::Receiver<Option<Pause>>,
@@ -39,6 +48,7 @@ pub(crate) struct Rotation {
     waiting: Mutex<Option<String>>,
     settled: Mutex<BTreeMap<(String, u32), Stretch>>,
     last_commit: Mutex<Instant>,
+    pub(crate) held: Mutex<Held>,
 }
 
 impl Rotation {
@@ -210,9 +220,17 @@ impl Started {
         // A pause that was asked for while nobody worked holds before the first batch.
         let mut session = self.context.database.session().await?;
         let (pause_sender, pause) = watch::channel(asked_pause(&self.store, &mut session, &self.run_id).await?);
+        let per_second = self.options.rows_per_second_max.unwrap_or(u32::MAX);
+        // A batch takes at most about a second of the budget, so that a stop, a pause and the lease are never far.
+        let batch_rows = self.batch_rows.min(per_second).max(1);
         let rotation = Arc::new(Rotation {
-            // A batch takes at most about a second of the budget, so that a stop, a pause and the lease are never far.
-            batch_rows: self.batch_rows.min(self.options.rows_per_second_max.unwrap_or(u32::MAX)).max(1),
+            batch_rows,
+            // The longer ago a row was read, the more likely it has changed.
+            window_rows: reencrypt_planner::window_rows(batch_rows)
+                .min(per_second.saturating_mul(WINDOW_S))
+                .max(batch_rows),
+            // Each worker holds the window that it writes and the one that it reads.
+            window_bytes_max: WINDOWS_BYTES_MAX / (2 * self.workers.max(1)),
             pace: Pace::new(self.options.rows_per_second_max),
             store: self.store,
             run_id: self.run_id,
@@ -225,6 +243,7 @@ impl Started {
             waiting: Mutex::default(),
             settled: Mutex::default(),
             last_commit: Mutex::new(Instant::now()),
+            held: Mutex::default(),
             options: self.options,
             context: self.context,
         });

@@ -1,16 +1,17 @@
 //! One transaction of a batch: compare-and-set, quarantine, checkpoint. What is committed and what is counted are the same thing.
 use crate::{
     Error, Event,
+    ahead::Stage,
     batch::Batch,
     counts::SlotCounts,
     failpoint::failpoint,
+    pending::missing,
     rotation::{LEASE_MS, Rotation},
-    walk::missing,
 };
 use reencrypt_checkpoint::{Advance, Chunk, Quarantined};
-use reencrypt_crypto::Outcome;
+use reencrypt_crypto::{Marker, Outcome};
 use reencrypt_db::{RowKey, Selection, Transaction};
-use reencrypt_planner::BoundTable;
+use reencrypt_planner::{BoundTable, Order};
 use std::{
     collections::{BTreeMap, HashSet},
     ops::Range,
@@ -41,6 +42,10 @@ pub(crate) struct Settlement<'b> {
     range: Range<usize>,
     /// Where the cursor stands afterwards.
     cursor: Option<RowKey>,
+    /// The window that is open afterwards.
+    window: Option<RowKey>,
+    /// The marks of the range's rows, where the cursor does not tell that they are accounted for.
+    marks: Vec<u64>,
     /// Pending keys that this transaction does not touch.
     pending: Vec<RowKey>,
     /// Rows that were to be read and are gone.
@@ -52,20 +57,32 @@ pub(crate) struct Settlement<'b> {
 }
 
 impl<'b> Settlement<'b> {
-    /// The first try of a part of a batch.
-    pub(crate) fn first(batch: &'b Batch, chunk: &Chunk, range: Range<usize>, defer: bool) -> Self {
-        let cursor = Some(batch.rows.key(range.end - 1));
-        Self { batch, range, cursor, pending: chunk.pending.clone(), vanished: 0, refused: None, defer }
+    /// The first try of a part of a stage's batch. Key order moves the cursor with each; in waves it moves when the window is written whole.
+    pub(crate) fn first(stage: &'b Stage, chunk: &Chunk, marker: &Marker, range: Range<usize>, defer: bool) -> Self {
+        let Stage { batch, bounds, last } = stage;
+        let ends = *last && range.end == batch.len();
+        let (cursor, window, marks) = match bounds.order {
+            _ if ends => (Some(bounds.end.clone()), (!bounds.closes).then(|| bounds.window.clone()), Vec::new()),
+            Order::Key => (range.end.checked_sub(1).map(|at| batch.key(at)), None, Vec::new()),
+            Order::Waves => {
+                let marks = range.clone().map(|at| marker.mark(batch.key(at).as_bytes())).collect();
+                (chunk.cursor.clone(), Some(bounds.window.clone()), marks)
+            }
+        };
+        let pending = chunk.pending.clone();
+        Self { batch, range, cursor, window, marks, pending, vanished: 0, refused: None, defer }
     }
 
     /// A further try of the pending rows `keys`, as read again in `batch`.
     pub(crate) fn again(batch: &'b Batch, chunk: &Chunk, keys: &[RowKey], refused: Option<Refused>) -> Self {
         let tried: HashSet<_> = keys.iter().cloned().collect();
-        let found: HashSet<_> = (0..batch.len()).map(|row| batch.rows.key(row)).collect();
+        let found: HashSet<_> = (0..batch.len()).map(|row| batch.key(row)).collect();
         Self {
             batch,
             range: 0..batch.len(),
             cursor: chunk.cursor.clone(),
+            window: chunk.window.clone(),
+            marks: Vec::new(),
             pending: chunk.pending.iter().filter(|key| !tried.contains(*key)).cloned().collect(),
             vanished: missing(keys, &found),
             refused,
@@ -77,6 +94,7 @@ impl<'b> Settlement<'b> {
 /// What a transaction settled; true only once it is committed.
 pub(crate) struct Settled {
     cursor: Option<RowKey>,
+    window: Option<RowKey>,
     pending: Vec<RowKey>,
     counts: SlotCounts,
     counts_json: String,
@@ -96,13 +114,12 @@ pub(crate) async fn settle(
     counts: &SlotCounts,
     settlement: Settlement<'_>,
 ) -> Result<Option<Settled>, Error> {
-    let Settlement { batch, range, cursor, mut pending, vanished, refused, defer } = settlement;
-    let (rows, resealed) = (&*batch.rows, &batch.resealed);
-    let which: Vec<_> = if defer { Vec::new() } else { range.clone().filter(|row| resealed.changes(*row)).collect() };
+    let Settlement { batch, range, cursor, window, marks, mut pending, vanished, refused, defer } = settlement;
+    let which: Vec<_> = if defer { Vec::new() } else { range.clone().filter(|row| batch.changes(*row)).collect() };
     let hits: HashSet<_> = if which.is_empty() {
         HashSet::new()
     } else {
-        let hits = tx.compare_and_set(selection, rows, &which, &|row, slot| resealed.value(row, slot)).await?;
+        let hits = batch.compare_and_set(tx, selection, &which).await?;
         which.iter().zip(hits).filter_map(|(row, hit)| hit.then_some(*row)).collect()
     };
     failpoint!("engine::batch_written");
@@ -112,16 +129,16 @@ pub(crate) async fn settle(
     let mut quarantine = Vec::new();
     let (mut settled_rows, mut rotated, mut missed) = (0, 0, 0);
     for row in range {
-        let unwritten = resealed.changes(row) && !hits.contains(&row);
+        let unwritten = batch.changes(row) && !hits.contains(&row);
         if unwritten && refused.is_none() {
-            pending.push(rows.key(row));
+            pending.push(batch.key(row));
             // What was put aside untried did not miss.
             missed += u64::from(!defer);
             continue;
         }
         settled_rows += 1;
         for slot in 0..slots {
-            let outcome = resealed.outcome(row, slot);
+            let outcome = batch.outcome(row, slot);
             let class = match (outcome, refused) {
                 (Outcome::Quarantined(refusal), _) => Some(refusal.as_str()),
                 (Outcome::Rotated, Some(refused)) if unwritten => Some(refused.class()),
@@ -148,7 +165,7 @@ pub(crate) async fn settle(
             table_no: chunk.table_no,
             leaf: &chunk.leaf,
             column: slot_name(table, *slot),
-            key: rows.key(*row),
+            key: batch.key(*row),
             class,
         })
         .collect();
@@ -157,6 +174,8 @@ pub(crate) async fn settle(
     let advance = Advance {
         cursor: cursor.as_ref(),
         pending: &pending,
+        window: window.as_ref(),
+        marks: &marks,
         counts: &counts_json,
         rows: chunk.rows + settled_rows,
         done: false,
@@ -169,7 +188,8 @@ pub(crate) async fn settle(
     for (_, slot, class) in quarantine {
         *quarantined.entry((slot, class)).or_default() += 1;
     }
-    Ok(Some(Settled { cursor, pending, counts: after, counts_json, rows: settled_rows, rotated, missed, quarantined }))
+    let rows = settled_rows;
+    Ok(Some(Settled { cursor, window, pending, counts: after, counts_json, rows, rotated, missed, quarantined }))
 }
 
 impl Settled {
@@ -177,6 +197,7 @@ impl Settled {
     pub(crate) fn apply(self, rotation: &Rotation, table: &BoundTable, chunk: &mut Chunk, counts: &mut SlotCounts) {
         chunk.seq += 1;
         chunk.cursor = self.cursor;
+        chunk.window = self.window;
         chunk.pending = self.pending;
         chunk.counts = self.counts_json;
         chunk.rows += self.rows;

@@ -6,7 +6,7 @@ use crate::{
 use jiff::Timestamp;
 use reencrypt_checkpoint::{Acceptance, ChunkTotal, Pass, Pause, QuarantineLine, Run, RunState, Store, Worker};
 use reencrypt_db::Transaction;
-use reencrypt_planner::{Plan, TablePlan};
+use reencrypt_planner::{Plan, PlanKey, TablePlan};
 
 /// A worker that was not heard of for so long is taken for dead.
 const SILENT_MS: i64 = 15_000;
@@ -174,7 +174,8 @@ impl Saw {
             table: table.name.to_string(),
             rows,
             rows_per_second: None,
-            order: Some(table.order.clone()),
+            order: Some(table.order),
+            order_reason: Some(table.order_reason.clone()),
             columns,
             blind_indexes,
         })
@@ -276,7 +277,14 @@ pub(crate) fn accepted(acceptances: &[Acceptance], table: &str, column: &str, cl
 
 /// The fingerprints of a plan.
 pub(crate) fn keys(plan: &Plan) -> Vec<KeyReport> {
-    plan.keys.iter().map(|(name, key)| KeyReport { name: name.clone(), old: key.old, new: key.new }).collect()
+    let report = |(name, key): (&String, &PlanKey)| KeyReport {
+        name: name.clone(),
+        old: key.old,
+        new: key.new,
+        old_version: key.old_version.clone(),
+        new_version: key.new_version.clone(),
+    };
+    plan.keys.iter().map(report).collect()
 }
 
 /// Milliseconds as a time.

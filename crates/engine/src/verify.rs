@@ -7,7 +7,7 @@ mod statement;
 use crate::{
     BlindIndexReport, ColumnReport, Context, Error, Event, Report, TableReport, batch,
     pace::backoff,
-    prepare::{acceptances, refuse_findings},
+    prepare::{acceptances, fails, refuse_findings},
     summary,
 };
 use reencrypt_checkpoint::Store;
@@ -65,7 +65,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     let identity = context.database.identity();
     let plan =
         reencrypt_planner::draft(&mut held, identity, &configuration, &context.keys, &options.tables, false).await?;
-    refuse_findings(&plan, Finding::prevents_reading)?;
+    refuse_findings(&plan.findings, Finding::prevents_reading)?;
     let tables = Arc::new(reencrypt_planner::bind(&mut held, &plan, &context.keys).await?);
     let snapshot = held.export_snapshot().await?;
     // Asked right after the snapshot: whoever is open now may have begun before it.
@@ -122,6 +122,8 @@ async fn scope(context: &Context, session: &mut Session) -> Result<(Configuratio
     let Discovery { tables, findings } =
         reencrypt_planner::discover(session, &context.keys, &context.pool, DISCOVERY_SAMPLE).await?;
     if tables.is_empty() {
+        // What this role could not look at says more than that nothing was found in the rest.
+        refuse_findings(&findings, fails)?;
         return Err(Error::refused(
             "nothing_found",
             "no column of this database holds values that open under the given keys",
@@ -393,6 +395,7 @@ fn report(
             rows,
             rows_per_second: None,
             order: None,
+            order_reason: None,
             columns: columns.collect(),
             blind_indexes: blind_indexes
                 .map(|(index, counts)| BlindIndexReport {

@@ -10,6 +10,7 @@ use crate::{
 };
 use reencrypt_checkpoint::{Chunk, Claim, Run, RunState};
 use reencrypt_db::{Limits, Mode, Session, Verdict};
+use reencrypt_planner::Order;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -203,7 +204,11 @@ async fn claim(
         };
         let rows = match canary {
             Some(rows) => rows,
-            None => reencrypt_planner::chunk_rows(table.plan.rows_estimate, rotation.batch_rows),
+            None => {
+                // Sweeps write in key order.
+                let order = if run.pass == 1 { table.order } else { Order::Key };
+                reencrypt_planner::chunk_rows(table.plan.rows_estimate, rotation.batch_rows, order)
+            }
         };
         let mut tx = reader.begin(Mode::Read).await?;
         let end = match crate::walk::leaf(table, &walk.leaf) {

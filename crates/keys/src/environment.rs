@@ -1,5 +1,5 @@
 //! The process's variables, with those of dotenv files under them.
-use crate::KeyError;
+use crate::{KeyError, process};
 use std::{collections::BTreeMap, env, fmt, path::Path};
 use zeroize::Zeroizing;
 
@@ -13,6 +13,13 @@ impl Environment {
     /// The process's own variables. One whose value is no UTF-8 counts as not set.
     pub fn from_process() -> Self {
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    }
+
+    /// Removes variables from the process, so that neither a child process nor a library sees them; they stay in here. Says which of those
+    /// that are set could not be removed: they can be only while the process has one thread.
+    pub fn forget_in_process<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<&'n str> {
+        let set = names.into_iter().filter(|name| env::var_os(name).is_some());
+        set.filter(|name| !process::forget_variable(name)).collect()
     }
 
     /// Adds the variables of a dotenv file; the real environment wins. Returns the names whose values differ, sorted.

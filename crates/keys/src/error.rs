@@ -1,11 +1,12 @@
 //! What can be wrong with a secret, without the secret.
+use crate::AwsProblem;
 use std::{io, path::PathBuf};
 
 /// What is wrong with a reference or its secret. Never holds any part of the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// Not a reference. What was written is not repeated: it might be a key.
-    #[error("a secret is named as env:NAME or file:PATH: {reason}")]
+    #[error("a secret is named as env:NAME, file:PATH or aws-secretsmanager:ID#property: {reason}")]
     Reference {
         /// what is wrong with it
         reason: &'static str,
@@ -64,6 +65,21 @@ pub enum KeyError {
         /// why
         reason: FileRefusal,
     },
+    /// AWS did not give it.
+    #[error("{what}: {object}: {problem}")]
+    Aws {
+        /// for example `key.default.old`
+        what: String,
+        /// the KMS key or the secret
+        object: String,
+        /// the IAM action that was asked for
+        action: &'static str,
+        /// why
+        problem: AwsProblem,
+    },
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes, so that no key can be made")]
+    NoRandomness,
     /// The dotenv file cannot be read.
     #[error("environment file {path} cannot be read")]
     EnvironmentFile {
@@ -111,7 +127,18 @@ impl KeyError {
             Self::Malformed { .. } => "key_malformed",
             Self::Length { .. } => "key_length",
             Self::FileUnreadable { .. } | Self::FileRefused { .. } => "key_file",
+            Self::Aws { problem, .. } => problem.code(),
+            Self::NoRandomness => "no_randomness",
             Self::EnvironmentFile { .. } | Self::EnvironmentLine { .. } => "env_file",
+        }
+    }
+
+    /// Whether nothing at all is there, as opposed to something wrong.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Aws { problem: AwsProblem::SecretMissing, .. } => true,
+            Self::FileUnreadable { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
         }
     }
 
@@ -119,7 +146,7 @@ impl KeyError {
     pub fn hint(&self) -> String {
         match self {
             Self::Reference { .. } => {
-                "write env:NAME for a variable or file:PATH for a file; a key itself never stands in a configuration"
+                "write env:NAME for a variable, file:PATH for a file or aws-secretsmanager:ID#property; a key itself never stands there"
                     .to_owned()
             }
             Self::Missing { place, .. } => format!("put the secret into {place}, or name another place for it"),
@@ -136,6 +163,8 @@ impl KeyError {
                 "name the file that the link leads to".to_owned()
             }
             Self::FileRefused { .. } => "name a regular file that holds the secret and nothing else".to_owned(),
+            Self::Aws { action, object, problem, .. } => problem.hint(action, object),
+            Self::NoRandomness => "try again, or make the key with `openssl rand -hex 32`".to_owned(),
             Self::EnvironmentFile { path, .. } => {
                 format!("see `ls -l {}`, or name another file with --env-file", path.display())
             }

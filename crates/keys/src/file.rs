@@ -1,5 +1,9 @@
 //! Files that hold a secret.
-use crate::{KeyError, error::FileRefusal};
+use crate::{
+    KeyError,
+    error::FileRefusal,
+    source::{KeySource, Secret},
+};
 use std::{
     fs::{self, File},
     io::{self, Read},
@@ -11,9 +15,20 @@ use zeroize::Zeroizing;
 /// No secret is longer.
 pub(crate) const FILE_BYTES_MAX: u64 = 64 << 10;
 
+/// The file system.
+pub(crate) struct Files;
+
+impl KeySource for Files {
+    type Name = Path;
+
+    async fn read(&self, what: &str, path: &Path) -> Result<Secret, KeyError> {
+        read(what, path).map(Secret::unversioned)
+    }
+}
+
 /// Reads a regular file that only its owner can read. A link is followed inside its own directory alone; a projected
 /// Kubernetes volume (`key -> ..data/key`) is such a link, and its mode is the cluster's affair.
-pub(crate) fn read(what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+fn read(what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let unreadable = |source| KeyError::FileUnreadable { what: what.to_owned(), path: path.to_owned(), source };
     let refused = |reason| Err(KeyError::FileRefused { what: what.to_owned(), path: path.to_owned(), reason });
     let target = fs::canonicalize(path).map_err(unreadable)?;

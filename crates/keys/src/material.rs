@@ -1,71 +1,67 @@
 //! From the text of a secret to its bytes.
-use crate::{Decode, Environment, KeyError, Reference, Source, file};
+use crate::{Decode, KeyError, Reference, Sources, process};
 use reencrypt_crypto::SecretKey;
 use zeroize::Zeroizing;
 
 /// Bytes of a key.
 const KEY_LEN: usize = 32;
 
-/// Reads a 32-byte key. One trailing newline is tolerated, any other length is an error that says what was found.
-/// `what` names the key in errors, for example `key.default.old`.
-pub fn load_key(what: &str, reference: &Reference, env: &Environment) -> Result<SecretKey, KeyError> {
-    let text = read(what, &reference.source, env)?;
+impl Sources {
+    /// Reads a 32-byte key. One trailing newline is tolerated, any other length is an error that says what was found.
+    /// `what` names the key in errors, for example `key.default.old`.
+    pub async fn load_key(&self, what: &str, reference: &Reference) -> Result<SecretKey, KeyError> {
+        let secret = self.read(what, &reference.source).await?;
+        let key = SecretKey::new(key_bytes(what, reference, secret.bytes)?.to_vec()).of_version(secret.version);
+        process::lock(key.expose());
+        Ok(key)
+    }
+
+    /// Reads a text secret such as a database URL (decode must be raw or absent).
+    pub async fn load_text(&self, what: &str, reference: &Reference) -> Result<Zeroizing<String>, KeyError> {
+        // An absent `decode` is hex, which is no way to write a text.
+        if reference.decode == Decode::Base64 || reference.take.is_some() {
+            return Err(KeyError::Reference { reason: "a text has no decode and no take" });
+        }
+        let secret = self.read(what, &reference.source).await?;
+        let line = without_newline(&secret.bytes);
+        match std::str::from_utf8(line) {
+            Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+            Err(_) => Err(KeyError::Malformed {
+                what: what.to_owned(),
+                place: reference.source.to_string(),
+                expected: "UTF-8 text",
+                found: line.len(),
+            }),
+        }
+    }
+}
+
+/// The 32 bytes that the text of a key stands for.
+fn key_bytes(what: &str, reference: &Reference, text: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let place = || reference.source.to_string();
     let malformed = |expected, found| KeyError::Malformed { what: what.to_owned(), place: place(), expected, found };
     let line = without_newline(&text);
-    let bytes = match reference.decode {
+    let mut bytes = match reference.decode {
         Decode::Hex => decode_hex(line).ok_or_else(|| malformed("hex digits", line.len()))?,
         Decode::Base64 => decode_base64(line).ok_or_else(|| malformed("base64", line.len()))?,
         // The last byte of a raw key may look like a newline.
         Decode::Raw if text.len() == reference.take.unwrap_or(KEY_LEN) => text,
         Decode::Raw => Zeroizing::new(line.to_vec()),
     };
-    let length = |expected| KeyError::Length { what: what.to_owned(), place: place(), expected, found: bytes.len() };
-    let taken = match reference.take {
-        Some(take) => bytes.get(..take).ok_or_else(|| length(take))?,
-        None => &bytes,
-    };
-    match taken.len() {
-        KEY_LEN => Ok(SecretKey::new(taken.to_vec())),
-        found => Err(KeyError::Length { what: what.to_owned(), place: place(), expected: KEY_LEN, found }),
-    }
-}
-
-/// Reads a text secret such as a database URL (decode must be raw or absent).
-pub fn load_text(what: &str, reference: &Reference, env: &Environment) -> Result<Zeroizing<String>, KeyError> {
-    // An absent `decode` is hex, which is no way to write a text.
-    if reference.decode == Decode::Base64 || reference.take.is_some() {
-        return Err(KeyError::Reference { reason: "a text has no decode and no take" });
-    }
-    let bytes = read(what, &reference.source, env)?;
-    let line = without_newline(&bytes);
-    match std::str::from_utf8(line) {
-        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(_) => Err(KeyError::Malformed {
-            what: what.to_owned(),
-            place: reference.source.to_string(),
-            expected: "UTF-8 text",
-            found: line.len(),
-        }),
-    }
-}
-
-fn read(what: &str, source: &Source, env: &Environment) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let missing = |state| KeyError::Missing { what: what.to_owned(), place: source.to_string(), state };
-    let bytes = match source {
-        Source::Env(name) => {
-            let value = env.get(name).ok_or_else(|| missing("not set"))?;
-            Zeroizing::new(value.as_bytes().to_vec())
+    let length = |expected, found| KeyError::Length { what: what.to_owned(), place: place(), expected, found };
+    if let Some(take) = reference.take {
+        if bytes.len() < take {
+            return Err(length(take, bytes.len()));
         }
-        Source::File(path) => file::read(what, path)?,
-    };
-    match without_newline(&bytes).is_empty() {
-        true => Err(missing("empty")),
-        false => Ok(bytes),
+        bytes.truncate(take);
+    }
+    match bytes.len() {
+        KEY_LEN => Ok(bytes),
+        found => Err(length(KEY_LEN, found)),
     }
 }
 
-fn without_newline(bytes: &[u8]) -> &[u8] {
+pub(crate) fn without_newline(bytes: &[u8]) -> &[u8] {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     if line.len() < bytes.len() { line.strip_suffix(b"\r").unwrap_or(line) } else { line }
 }
@@ -78,7 +74,7 @@ fn decode_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     data_encoding::HEXLOWER_PERMISSIVE.decode_mut(text, &mut bytes).ok().map(|_| bytes)
 }
 
-fn decode_base64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn decode_base64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; text.len()]);
     let padded = text.len().is_multiple_of(4);
     let base64 = if padded { base64_simd::STANDARD } else { base64_simd::STANDARD_NO_PAD };
@@ -90,6 +86,7 @@ fn decode_base64(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Environment;
     use std::os::unix::fs::PermissionsExt;
 
     const HEX: &str = "0707070707070707070707070707070707070707070707070707070707070707";
@@ -98,9 +95,19 @@ mod tests {
         [("KEY".to_owned(), value.to_owned())].into_iter().collect()
     }
 
+    /// What is read here never waits.
+    fn now<T>(read: impl Future<Output = T>) -> T {
+        let mut read = std::pin::pin!(read);
+        match read.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(read) => read,
+            std::task::Poll::Pending => panic!("it waits"),
+        }
+    }
+
     fn load(value: &str, decode: Option<&str>, take: Option<usize>) -> Result<String, KeyError> {
         let reference = Reference::parse("env:KEY", decode, take).unwrap();
-        load_key("key.default.old", &reference, &environment(value)).map(|key| key.fingerprint().to_string())
+        now(Sources::new(environment(value)).load_key("key.default.old", &reference))
+            .map(|key| key.fingerprint().to_string())
     }
 
     fn error(value: &str, decode: Option<&str>, take: Option<usize>) -> KeyError {
@@ -140,7 +147,7 @@ mod tests {
     fn a_raw_key_may_end_in_a_newline_byte() {
         let key = format!("{}\n", "k".repeat(31));
         let reference = Reference::parse("env:KEY", Some("raw"), None).unwrap();
-        assert_eq!(load_key("k", &reference, &environment(&key)).unwrap().expose(), key.as_bytes());
+        assert_eq!(now(Sources::new(environment(&key)).load_key("k", &reference)).unwrap().expose(), key.as_bytes());
     }
 
     #[test]
@@ -178,7 +185,7 @@ mod tests {
         assert_eq!(error("", None, None).code(), "key_missing");
         assert_eq!(error("\n", None, None).code(), "key_missing");
         let reference = Reference::parse("env:NO_KEY", None, None).unwrap();
-        let e = load_key("key.default.new", &reference, &environment("")).unwrap_err();
+        let e = now(Sources::new(environment("")).load_key("key.default.new", &reference)).unwrap_err();
         assert_eq!(e.to_string(), "key.default.new: the environment variable NO_KEY is not set");
     }
 
@@ -188,14 +195,15 @@ mod tests {
         std::fs::write(file.path(), format!("{HEX}\n")).unwrap();
         std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
         let reference = Reference::parse(&format!("file:{}", file.path().display()), None, None).unwrap();
-        let key = load_key("k", &reference, &environment("")).unwrap();
+        let key = now(Sources::new(environment("")).load_key("k", &reference)).unwrap();
         assert_eq!(key.fingerprint().to_string(), "b025926dfd23b1b3");
     }
 
     #[test]
     fn texts_are_read_as_they_stand() {
         let text = |value: &str, decode, take| {
-            load_text("database.url", &Reference::parse("env:KEY", decode, take).unwrap(), &environment(value))
+            let reference = Reference::parse("env:KEY", decode, take).unwrap();
+            now(Sources::new(environment(value)).load_text("database.url", &reference))
         };
         assert_eq!(text("postgres://u:p@h/d\n", None, None).unwrap().as_str(), "postgres://u:p@h/d");
         assert_eq!(text("x", Some("raw"), None).unwrap().as_str(), "x");

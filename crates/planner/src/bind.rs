@@ -1,7 +1,8 @@
 //! A plan joined with the live catalog and the keys: what the engine works with.
 use crate::{
-    Error, Plan, TablePlan,
+    Error, Order, Plan, TablePlan,
     nearest::shown,
+    order::order,
     schema::{schema_hash, with_row_key},
 };
 use reencrypt_crypto::{BlindIndex, ColumnCipher, ColumnSpec, Fingerprint, KeyPair, RowCipher, SecretKey};
@@ -23,6 +24,8 @@ pub struct BoundTable {
     pub leaves: Vec<Selection>,
     /// over the same slots
     pub cipher: Arc<RowCipher>,
+    /// as the catalog is now: an index may have come or gone since the plan
+    pub order: Order,
 }
 
 /// Joins. Refuses (`schema_changed`) where a table's schema hash is not the plan's, and (`key_changed`) where a key's
@@ -35,7 +38,8 @@ pub async fn bind(tx: &mut Transaction<'_>, plan: &Plan, keys: &Keyring) -> Resu
         let leaves = selections(&table, &table_plan.slots())?;
         let pair = keys.get(&table_plan.key).ok_or_else(|| Error::KeyMissing { pair: table_plan.key.clone() })?;
         let cipher = Arc::new(row_cipher(plan, table_plan, pair)?);
-        bound.push(BoundTable { plan: table_plan.clone(), index, table, leaves, cipher });
+        let order = order(tx.dialect(), &table, &table_plan.slots(), is_authenticated(plan, table_plan)?).0;
+        bound.push(BoundTable { plan: table_plan.clone(), index, table, leaves, cipher, order });
     }
     Ok(bound)
 }
@@ -85,6 +89,12 @@ async fn catalog_table(tx: &mut Transaction<'_>, plan: &TablePlan) -> Result<Tab
         return Err(changed("its columns, their types, its row key or the unique indexes on its values are others"));
     }
     Ok(table)
+}
+
+/// Whether every format that the table's columns are read or written in has a tag.
+fn is_authenticated(plan: &Plan, table: &TablePlan) -> Result<bool, Error> {
+    let mut names = table.columns.iter().flat_map(|column| column.read.iter().chain([&column.write]));
+    names.try_fold(true, |all, name| Ok(all && plan.format(name)?.is_authenticated()))
 }
 
 /// One selection a leaf over `slots`.

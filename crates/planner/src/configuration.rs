@@ -12,15 +12,27 @@ use crate::Error;
 use reencrypt_crypto::{BlindIndexSpec, LayoutSpec, PlaintextPolicy};
 use std::collections::BTreeMap;
 
-/// A place that holds a secret, as written: a string (`env:NAME`, `file:PATH`) or a table `{ from, decode, take }`.
+/// A place that holds a secret, as written: a string (`env:NAME`, `file:PATH`, `aws-secretsmanager:ID#property@STAGE`), a table `{ from, decode,
+/// take }`, or a data key that AWS KMS unwraps, `{ kms, key_id, context }`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Reference {
-    /// `env:NAME` or `file:PATH`; a literal is refused without being repeated
+    /// the place; a literal is refused without being repeated
     pub from: String,
     /// hex (default), base64, raw
     pub decode: Option<String>,
     /// only the first so many bytes
     pub take: Option<usize>,
+    /// the place holds a data key that this KMS key wrapped
+    pub wrapped_by: Option<WrappedBy>,
+}
+
+/// What unwraps a data key.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct WrappedBy {
+    /// id, ARN or alias of the one KMS key that may
+    pub key_id: String,
+    /// the encryption context that it was wrapped with
+    pub context: BTreeMap<String, String>,
 }
 
 /// `[environment]`
@@ -164,7 +176,7 @@ pub struct Configuration {
 
 impl Configuration {
     /// Parses TOML text. Unknown members are errors that name the nearest known one; what the documents describe and
-    /// this version does not bring (json, where, set, tripwire, audit, kms, ...) is an error that says so. Errors hold
+    /// this version does not bring (json, where, set, tripwire, audit, ...) is an error that says so. Errors hold
     /// a line and a place, never a value that might be a secret.
     pub fn parse(text: &str) -> Result<Self, Error> {
         reading::read(text)

@@ -4,12 +4,13 @@ use crate::{
     TableSettings,
     estimate::{estimate, nonce_budget},
     finding,
+    order::order,
     plan::{PlanKey, VERSION},
     preflight::{self, Subject},
     resolution::{Resolution, resolve},
     schema::{RowKeyProblem, schema_hash, with_row_key},
 };
-use reencrypt_crypto::Format;
+use reencrypt_crypto::{Format, SecretKey};
 use reencrypt_db::{Identity, Server, Table, TableName, Transaction};
 use std::collections::BTreeMap;
 
@@ -174,6 +175,9 @@ fn draft_table(
     let blind_indexes: Vec<BlindIndexPlan> = blind_indexes.collect();
     let slots = columns.iter().map(|column| &column.column).chain(blind_indexes.iter().map(|index| &index.column));
     let slots: Vec<String> = slots.cloned().collect();
+    let has_tag = |name: &String| format(name).is_some_and(|format| format.is_authenticated());
+    let authenticated = columns.iter().all(|column| column.read.iter().chain([&column.write]).all(has_tag));
+    let (order, order_reason) = order(dialect, &table, &slots, authenticated);
     (!columns.is_empty()).then(|| TablePlan {
         name: table.name.clone(),
         key: context.configuration.pair_of(settings).to_owned(),
@@ -184,7 +188,8 @@ fn draft_table(
         subject: settings.subject.clone(),
         table_alias: settings.table_alias.clone(),
         triggers: settings.triggers,
-        order: "key".to_owned(),
+        order,
+        order_reason,
         rows_estimate: table.rows_estimate(),
         heap_bytes: table.leaves.iter().map(|leaf| leaf.heap_bytes).sum(),
         index_bytes: table.leaves.iter().map(|leaf| leaf.index_bytes).sum(),
@@ -247,9 +252,13 @@ fn fingerprints(configuration: &Configuration, tables: &[TablePlan], keys: &Keyr
     let used = |name: &&String| tables.iter().any(|table| table.key == **name) || configuration.keys.len() == 1;
     let print = |name: &String| {
         let pair = keys.get(name);
+        let (old, new) = (pair.and_then(|pair| pair.old.as_ref()), pair.and_then(|pair| pair.new.as_ref()));
+        let version = |key: Option<&SecretKey>| key.and_then(SecretKey::version).map(str::to_owned);
         PlanKey {
-            old: pair.and_then(|pair| pair.old.as_ref()).map(|key| key.fingerprint()),
-            new: pair.and_then(|pair| pair.new.as_ref()).map(|key| key.fingerprint()),
+            old: old.map(SecretKey::fingerprint),
+            new: new.map(SecretKey::fingerprint),
+            old_version: version(old),
+            new_version: version(new),
         }
     };
     configuration.keys.keys().filter(used).map(|name| (name.clone(), print(name))).collect()

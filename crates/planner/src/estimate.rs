@@ -3,7 +3,7 @@
 //! The constants come from 300,000 rows of ten fields (16-byte-IV AES-256-GCM, 850 bytes a row, three indexes) on
 //! PostgreSQL 15, client and server on two cores: about 40,000 rewritten rows a second, 290,000 rows read and opened a
 //! second, 2.4 KB of WAL a rewritten row, and full pages, so that heap and indexes double until vacuum.
-use crate::{Configuration, Estimate, Finding, Plan, TablePlan, chunk_rows};
+use crate::{Configuration, Estimate, Finding, Order, Plan, TablePlan, chunk_rows};
 use reencrypt_crypto::PlaintextPolicy;
 use reencrypt_db::Dialect;
 
@@ -17,6 +17,10 @@ const SLOTS_MEASURED: f64 = 10.0;
 const COST_PER_ROW: f64 = 0.3;
 /// WAL bytes for a byte of a rewritten row: the new version, index entries and page images.
 const WAL_PER_BYTE: f64 = 2.8;
+/// The same where new versions stay on their pages and enter no index.
+const WAL_PER_BYTE_IN_WAVES: f64 = 2.2;
+/// Growth in waves: the first row of each full page moves, and its index entries with it.
+const GROWTH_IN_WAVES: f64 = 0.15;
 /// A row's bytes where the catalog has no figure.
 const ROW_BYTES_UNKNOWN: f64 = 850.0;
 /// Rows of a batch with default settings.
@@ -35,14 +39,19 @@ pub(crate) fn estimate(plan: &Plan, dialect: Dialect) -> Estimate {
         let rewritten = rows as f64 * rewritten_share(table);
         let cost = COST_PER_ROW + (1.0 - COST_PER_ROW) * table.slots().len() as f64 / SLOTS_MEASURED;
         sum.rows += rows;
-        sum.chunks += rows.div_ceil(chunk_rows(rows, BATCH_ROWS)).max(1);
+        sum.chunks += rows.div_ceil(chunk_rows(rows, BATCH_ROWS, table.order)).max(1);
         sum.seconds += cost * rewritten / ROWS_REWRITTEN_PER_SECOND;
         sum.seconds += cost * (rows as f64 - rewritten) / ROWS_READ_PER_SECOND;
         let row_bytes =
             if rows > 0 && table.heap_bytes > 0 { table.heap_bytes as f64 / rows as f64 } else { ROW_BYTES_UNKNOWN };
-        sum.wal_bytes += (rewritten * row_bytes * WAL_PER_BYTE) as u64;
+        let (wal_per_byte, growth) = match table.order {
+            Order::Key => (WAL_PER_BYTE, 1.0),
+            Order::Waves => (WAL_PER_BYTE_IN_WAVES, GROWTH_IN_WAVES),
+        };
+        sum.wal_bytes += (rewritten * row_bytes * wal_per_byte) as u64;
         if dialect == Dialect::Postgres {
-            sum.growth_bytes += (rewritten_share(table) * (table.heap_bytes + table.index_bytes) as f64) as u64;
+            let bytes = (table.heap_bytes + table.index_bytes) as f64;
+            sum.growth_bytes += (rewritten_share(table) * bytes * growth) as u64;
         }
         let seals = seals(table);
         let hashes =

@@ -17,6 +17,7 @@ mod estimate;
 mod finding;
 mod gate;
 mod nearest;
+mod order;
 mod plan;
 mod preflight;
 mod resolution;
@@ -24,10 +25,10 @@ mod schema;
 mod survey;
 
 pub use bind::{BoundTable, Keyring, bind, check_schema};
-pub use chunking::chunk_rows;
+pub use chunking::{chunk_rows, window_rows};
 pub use configuration::{
     BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, DoctorSettings, EnvironmentSettings,
-    KeySettings, Kind, Reference, SecretForm, SecretSettings, TableSettings, TriggerPolicy,
+    KeySettings, Kind, Reference, SecretForm, SecretSettings, TableSettings, TriggerPolicy, WrappedBy,
 };
 pub use discovery::{Discovery, discover};
 pub use draft::draft;
@@ -35,6 +36,7 @@ pub use error::Error;
 pub use finding::{Finding, Severity};
 pub use gate::{Ceiling, GateCounts};
 pub use nearest::nearest;
+pub use order::Order;
 pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};
 pub use preflight::keys as key_findings;
 pub use schema::schema_hash;

@@ -2,7 +2,8 @@
 mod approval;
 
 use crate::{
-    BlindIndexSettings, ClassCounts, ColumnSettings, Error, Exposure, Finding, Kind, TableSettings, TriggerPolicy,
+    BlindIndexSettings, ClassCounts, ColumnSettings, Error, Exposure, Finding, Kind, Order, TableSettings,
+    TriggerPolicy,
 };
 use reencrypt_crypto::{BlindIndexSpec, Fingerprint, Format, LayoutSpec, PlaintextPolicy};
 use reencrypt_db::{Identity, TableName};
@@ -38,13 +39,19 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposure: Vec<Exposure>,
 }
-/// Fingerprints of a pair.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// Fingerprints of a pair, and where its keys stand in a secret with versions, which versions those are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PlanKey {
     /// old
     pub old: Option<Fingerprint>,
     /// new
     pub new: Option<Fingerprint>,
+    /// which version of its secret the old key is; not part of the id
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_version: Option<String>,
+    /// which version of its secret the new key is; not part of the id
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_version: Option<String>,
 }
 /// One table of a plan.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -68,8 +75,11 @@ pub struct TablePlan {
     /// whether triggers may fire
     #[serde(default)]
     pub triggers: TriggerPolicy,
-    /// the order of writing: `key`, by the row key
-    pub order: String,
+    /// not part of the id; the order of writing in the first pass, as the catalog is now
+    pub order: Order,
+    /// not part of the id; why
+    #[serde(default)]
+    pub order_reason: String,
     /// not part of the id
     pub rows_estimate: u64,
     /// not part of the id

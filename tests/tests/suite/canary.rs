@@ -95,7 +95,7 @@ async fn nothing_secret_leaves_the_tool(engine: Engine) {
     let mut leaks = Vec::new();
     for form in ["text", "json"] {
         let loud = ["-vvv", "--log-format", form, "--output", form];
-        let commands: [&[&str]; 10] = [
+        let commands: [&[&str]; 11] = [
             &["doctor"],
             &["init", "--write", "made.toml"],
             &["plan", "--out", "plan.json"],
@@ -106,6 +106,7 @@ async fn nothing_secret_leaves_the_tool(engine: Engine) {
             &["quarantine", "list"],
             &["sweep", "--yes"],
             &["verify"],
+            &["key", "check", "--from", "env:OLD_KEY"],
         ];
         for command in commands {
             let arguments: Vec<&str> = command.iter().copied().chain(loud).collect();

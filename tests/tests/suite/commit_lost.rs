@@ -1,23 +1,33 @@
 //! A connection lost in COMMIT: nobody can know whether it happened but the checkpoint, which committed with the data or did not.
-use crate::{operator, patients::assert_column};
-use reencrypt_tests::{Audit, COLUMNS, Database, Fault, FaultyProxy, Role, Seeding, Store, report};
+use crate::{Engine, operator, patients::assert_column};
+use reencrypt_tests::{Audit, COLUMNS, Fault, FaultyProxy, Role, Seeding, Store, report};
 
 /// The commit never arrived: the batch is done again, once.
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_commit_arrives() {
-    lose_commits(Fault::BeforeCommit).await;
+    lose_commits(Engine::Postgres, Fault::BeforeCommit).await;
 }
 
 /// The commit was done and its answer never arrived: the batch is not done again.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_commit_but_before_its_answer() {
-    lose_commits(Fault::AfterCommit).await;
+    lose_commits(Engine::Postgres, Fault::AfterCommit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_waves_before_the_commit_arrives() {
+    lose_commits(Engine::Waves, Fault::BeforeCommit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_waves_after_the_commit_but_before_its_answer() {
+    lose_commits(Engine::Waves, Fault::AfterCommit).await;
 }
 
 /// Invariant 3, counts stay exact and no committed batch is repeated, while every third commit of a batch is cut.
-async fn lose_commits(fault: Fault) {
+async fn lose_commits(engine: Engine, fault: Fault) {
     let seeding = Seeding::mixed(2000);
-    let db = Database::postgres(&seeding).await;
+    let db = engine.seeded(&seeding).await;
     let postgres = db.as_postgres();
     let audit = Audit::new(&seeding, db.patients().await);
     // What an update does to a row is counted by the server itself, committed ones alone.
@@ -53,7 +63,7 @@ async fn lose_commits(fault: Fault) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_lost_late_in_a_long_chunk() {
     let seeding = Seeding::clean(6_900);
-    let db = Database::postgres(&seeding).await;
+    let db = Engine::Postgres.seeded(&seeding).await;
     let audit = Audit::new(&seeding, db.patients().await);
     let proxy = FaultyProxy::start(db.as_postgres().address(), Fault::BeforeCommit, 66).await;
     let operator = operator(&db).set("DATABASE_URL", &db.as_postgres().url_at(Role::Run, proxy.port()));

@@ -5,6 +5,7 @@ use reencrypt_tests::{Audit, COLUMNS, Database, Seeding, Store, report};
 use std::time::Duration;
 
 on_both_engines!(killed_at_every_failpoint, failing_at_every_failpoint, hanging_at_every_failpoint);
+in_waves!(killed_at_every_failpoint, failing_at_every_failpoint, hanging_at_every_failpoint);
 
 const ROWS: i64 = 800;
 const RUN: [&str; 6] = ["run", "--yes", "--batch-rows", "100", "--workers", "2"];

@@ -5,6 +5,7 @@ use reencrypt_tests::{Audit, COLUMNS, Database, Progress, Random, Running, Seedi
 use std::{collections::HashMap, time::Duration};
 
 on_both_engines!(fifty_kills_at_random_moments, a_run_that_is_killed_again_and_again_ends_like_any_other);
+in_waves!(fifty_kills_at_random_moments, a_run_that_is_killed_again_and_again_ends_like_any_other);
 
 const KILLS: u64 = 50;
 /// At least so many of them must lie strictly between nothing and everything.

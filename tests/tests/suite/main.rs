@@ -21,16 +21,30 @@ macro_rules! on_both_engines {
     };
 }
 
+/// The same on PostgreSQL without an index on what is rotated, which is then written in waves.
+macro_rules! in_waves {
+    ($($test:ident),+ $(,)?) => {
+        mod waves {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::Engine::Waves).await;
+            })+
+        }
+    };
+}
+
 mod canary;
 mod commit_lost;
 mod doctor;
 mod exposure;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod keys;
 mod kill;
 mod large;
 mod patients;
 mod privileges;
+mod process;
 mod quarantine;
 mod refusals;
 mod rerun;
@@ -39,6 +53,7 @@ mod signals;
 mod support;
 mod untouched;
 mod verify_races;
+mod waves;
 mod writers;
 
 use reencrypt_tests::{Database, Operator, Seeding};
@@ -51,6 +66,8 @@ const TOOL: &str = env!("CARGO_BIN_EXE_reencrypt-failpoints");
 enum Engine {
     Postgres,
     Sqlite,
+    /// PostgreSQL without an index on the hashes
+    Waves,
 }
 
 impl Engine {
@@ -59,6 +76,11 @@ impl Engine {
         match self {
             Self::Postgres => Database::postgres(seeding).await,
             Self::Sqlite => Database::sqlite(seeding).await,
+            Self::Waves => {
+                let db = Database::postgres(seeding).await;
+                db.execute(r#"DROP INDEX "Patient_clinicId_emailHash_dobHash_idx""#).await;
+                db
+            }
         }
     }
 }

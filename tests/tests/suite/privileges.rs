@@ -125,3 +125,23 @@ async fn without_a_schema_for_the_store_the_grant_is_named() {
     operator(&db).run(&["run", "--yes"]).await.expect_code(0);
     audit.assert_rotated(&db.patients().await);
 }
+
+/// Without a configuration too, what the role may not look at is said as such, and not as a wrong key.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_discovery_may_not_look_at_is_no_wrong_key() {
+    let db = Database::postgres(&Seeding::clean(50)).await;
+    let role = db.as_postgres().role(Role::Run);
+    let operator = operator(&db);
+    std::fs::remove_file(operator.folder().join("reencrypt.toml")).expect("the configuration");
+    db.execute(&format!(r#"REVOKE SELECT ON "Patient" FROM {role}"#)).await;
+    let plan = operator.run(&["plan"]).await.expect_code(1);
+    assert!(plan.findings("fail").contains(&"privilege_missing".to_owned()), "{plan}");
+    operator.run(&["run", "--yes"]).await.expect_refusal("privilege_missing", &["Patient", "GRANT SELECT"]);
+    operator.run(&["verify"]).await.expect_refusal("privilege_missing", &["Patient", "GRANT SELECT"]);
+    db.execute(&format!(
+        r#"GRANT SELECT ON "Patient" TO {role}; ALTER TABLE "Patient" ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON "Patient" USING ("clinicId" = 1)"#
+    ))
+    .await;
+    operator.run(&["run", "--yes"]).await.expect_refusal("rls_active", &["Patient"]);
+    operator.run(&["verify"]).await.expect_refusal("rls_active", &["Patient"]);
+}

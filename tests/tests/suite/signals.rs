@@ -10,6 +10,7 @@ on_both_engines!(
     a_canary_on_a_later_pass_ends,
     an_abandoned_run_ends_for_good,
 );
+in_waves!(a_signal_stops_a_run_cleanly, a_paused_run_waits_and_goes_on, an_abandoned_run_ends_for_good);
 
 async fn a_signal_stops_a_run_cleanly(engine: Engine) {
     for signal in ["INT", "TERM"] {

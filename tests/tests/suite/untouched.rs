@@ -22,7 +22,7 @@ async fn a_trigger_that_would_touch_another_column_is_refused_unless_allowed(eng
     let seeding = Seeding::clean(200);
     let db = engine.seeded(&seeding).await;
     db.execute(match engine {
-        Engine::Postgres => {
+        Engine::Postgres | Engine::Waves => {
             r#"CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW."updatedAt" = now(); RETURN NEW; END';
                CREATE TRIGGER touch BEFORE UPDATE ON "Patient" FOR EACH ROW EXECUTE FUNCTION touch();"#
         }

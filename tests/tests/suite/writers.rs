@@ -1,6 +1,6 @@
 //! Invariant 1: no acknowledged write of the application is ever lost, reverted or resurrected; invariant 13: the application is never the
 //! victim; invariant 14: it terminates under writers that never stop.
-use crate::operator;
+use crate::{Engine, operator};
 use reencrypt_tests::{
     Audit, Cipher, Database, Finished, KEYS, Patient, Random, Role, RowKey, Seeding, WriteKey, Writers, report,
 };
@@ -9,13 +9,19 @@ use sqlx::Executor;
 /// From the first pass through the cutover to a verification that holds, on keys in order and on keys in no order.
 #[tokio::test(flavor = "multi_thread")]
 async fn four_writers_through_a_cutover_with_keys_in_order() {
-    cutover(RowKey::Int, &["run", "--resume"]).await;
+    cutover(Engine::Postgres, RowKey::Int, &["run", "--resume"]).await;
+}
+
+/// A window is read long before its last wave.
+#[tokio::test(flavor = "multi_thread")]
+async fn four_writers_through_a_cutover_in_waves() {
+    cutover(Engine::Waves, RowKey::Int, &["run", "--resume"]).await;
 }
 
 /// New rows land behind the cursor.
 #[tokio::test(flavor = "multi_thread")]
 async fn four_writers_through_a_cutover_with_keys_in_no_order() {
-    cutover(RowKey::Uuid, &["sweep", "--yes"]).await;
+    cutover(Engine::Postgres, RowKey::Uuid, &["sweep", "--yes"]).await;
 }
 
 /// How often the compare missed, as the log says it.
@@ -27,9 +33,9 @@ fn misses(finished: &Finished) -> u64 {
     finished.stderr.lines().filter_map(of_line).sum()
 }
 
-async fn cutover(row_key: RowKey, go_on: &[&str]) {
+async fn cutover(engine: Engine, row_key: RowKey, go_on: &[&str]) {
     let seeding = Seeding::clean(6000).keyed(row_key);
-    let db = Database::postgres(&seeding).await;
+    let db = engine.seeded(&seeding).await;
     let operator = operator(&db);
     let random = Random::of_test("cutover");
     let writers = Writers::start(&db, &seeding, 4, &random);

@@ -5,6 +5,8 @@ pub(crate) mod control;
 pub(crate) mod doctor;
 pub(crate) mod formats;
 pub(crate) mod init;
+pub(crate) mod key_check;
+pub(crate) mod keygen;
 pub(crate) mod plan;
 pub(crate) mod quarantine;
 pub(crate) mod rotate;

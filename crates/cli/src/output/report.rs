@@ -60,6 +60,11 @@ pub(super) fn headline(text: &mut String, report: &Report) {
         let shown =
             |f: Option<_>| f.map_or_else(|| "not given".to_owned(), |f: reencrypt_crypto::Fingerprint| f.to_string());
         let _ = writeln!(text, "  key          {}: old {}, new {}", key.name, shown(key.old), shown(key.new));
+        for (side, version) in [("old", &key.old_version), ("new", &key.new_version)] {
+            if let Some(version) = version {
+                let _ = writeln!(text, "               {side} is version {version} of its secret");
+            }
+        }
     }
     match (report.started_at, report.finished_at) {
         (Some(started), Some(finished)) => {
@@ -84,6 +89,9 @@ pub(super) fn table_text(table: &TableReport) -> String {
     }
     if let Some(order) = &table.order {
         let _ = write!(text, ", in {order} order");
+    }
+    if let Some(reason) = table.order_reason.as_ref().filter(|reason| !reason.is_empty()) {
+        let _ = write!(text, " ({reason})");
     }
     text.push('\n');
     text.push_str(&run_columns(table));

@@ -2,7 +2,7 @@
 use crate::RowKey;
 use sqlx::{Row, ValueRef, postgres::PgRow};
 
-/// Rows whose first columns are the key, then the slots, then the version (or the place of a scanned row).
+/// Rows whose first columns are the key, then the slots, then the version and the place (of a scanned row the place alone).
 pub(crate) struct Rows {
     rows: Vec<PgRow>,
     /// Key columns; none in a heap scan.
@@ -40,6 +40,24 @@ impl Rows {
         self.last
     }
 
+    /// The rows of `other` behind these.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.bytes += other.bytes;
+        self.last = other.last;
+    }
+
+    /// The block of the heap in which the row stood when it was read.
+    pub(crate) fn page(&self, row: usize) -> Option<u32> {
+        let version = usize::from(self.arity > 0);
+        place(value(&self.rows[row], self.arity + self.slots + version)?).map(|(block, _)| block)
+    }
+
+    /// The sum of the row's field lengths.
+    pub(crate) fn row_bytes(&self, row: usize) -> usize {
+        length(&self.rows[row], self.arity, self.slots)
+    }
+
     /// A key column of a row, as it will be bound again.
     pub(crate) fn key_part(&self, row: usize, part: usize) -> Option<&[u8]> {
         value(&self.rows[row], part)
@@ -49,6 +67,12 @@ impl Rows {
     pub(crate) fn version(&self, row: usize) -> Option<&[u8]> {
         value(&self.rows[row], self.arity + self.slots)
     }
+}
+
+/// Block and row of a `ctid`.
+pub(crate) fn place(ctid: &[u8]) -> Option<(u32, u16)> {
+    let (block, row) = ctid.split_first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*block), u16::from_be_bytes(row.try_into().ok()?)))
 }
 
 /// The raw value of a column; `None` is NULL.
@@ -115,6 +139,12 @@ mod tests {
     fn the_parts_of_a_key_come_back() {
         let parts: [(u32, &[u8]); 3] = [(23, &[0, 0, 0, 7]), (25, b""), (2950, &[9; 16])];
         assert_eq!(key_parts(&encoded(&parts)).as_deref(), Some(&parts[..]));
+    }
+
+    #[test]
+    fn a_place_is_read_from_six_bytes() {
+        assert_eq!(place(&[0, 1, 0, 2, 0, 3]), Some((65538, 3)));
+        assert_eq!(place(&[0, 1, 0, 2, 0]), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     begin::heap_alone,
     connection::Bound,
     data::{BATCH_BYTES_MAX, name_of, number},
-    rows::value,
+    rows::{place, value},
     selection::{Portion, SIZE},
     wire::Parameters,
 };
@@ -112,12 +112,6 @@ impl Connection {
     }
 }
 
-/// Block and row of a `ctid`.
-fn place(ctid: &[u8]) -> Option<(u32, u16)> {
-    let (block, row) = ctid.split_first_chunk::<4>()?;
-    Some((u32::from_be_bytes(*block), u16::from_be_bytes(row.try_into().ok()?)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,11 +141,5 @@ mod tests {
         stripes.start = u32::MAX - 10;
         assert_eq!(stripes.end(), u32::MAX);
         assert!(stripes.next().start >= stripes.blocks);
-    }
-
-    #[test]
-    fn a_place_is_read_from_six_bytes() {
-        assert_eq!(place(&[0, 1, 0, 2, 0, 3]), Some((65538, 3)));
-        assert_eq!(place(&[0, 1, 0, 2, 0]), None);
     }
 }

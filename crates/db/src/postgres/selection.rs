@@ -182,11 +182,11 @@ impl Selection {
         self.listed(|_, k| k.expression())
     }
 
-    /// Key, slots, and the version that a compare-and-set holds on to.
+    /// Key, slots, the version that a compare-and-set holds on to, and the place.
     fn fields(&self) -> String {
         let keys = self.key.iter().map(KeyColumn::expression);
         let slots = self.slots.iter().map(Slot::expression);
-        keys.chain(slots).chain(["t.xmin".to_owned()]).collect::<Vec<_>>().join(", ")
+        keys.chain(slots).chain(["t.xmin".to_owned(), "t.ctid".to_owned()]).collect::<Vec<_>>().join(", ")
     }
 
     fn order(&self, direction: &str) -> String {

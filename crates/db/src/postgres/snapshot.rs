@@ -1,6 +1,6 @@
 //! One moment shared by sessions, and the transactions that were open at it.
 use super::{Connection, data::number, rows::value, wire::Parameters};
-use crate::{Error, InFlight, Result, Snapshot};
+use crate::{Error, Horizon, InFlight, Result, Snapshot};
 use sqlx::postgres::PgRow;
 
 const EXPORT: &str = "SELECT pg_catalog.pg_export_snapshot(), \
@@ -16,7 +16,29 @@ const OPEN: &str = "SELECT 0::pg_catalog.int8, l.pid::pg_catalog.int8, l.virtual
     UNION ALL SELECT 1::pg_catalog.int8, 0::pg_catalog.int8, gid FROM pg_catalog.pg_prepared_xacts \
     WHERE database = pg_catalog.current_database()";
 
+/// The next transaction, and how old the oldest is that something keeps versions for in this database: snapshots (those of VACUUM keep nothing), slots, prepared
+/// transactions. Visible to every role.
+const HORIZON: &str = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text::pg_catalog.int8, \
+    (SELECT pg_catalog.max(held.age)::pg_catalog.int8 FROM ( \
+      SELECT pg_catalog.age(a.backend_xmin) FROM pg_catalog.pg_stat_activity AS a \
+        WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid() \
+        AND (a.datname IS NULL OR a.datname = pg_catalog.current_database()) \
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum AS v WHERE v.pid = a.pid) \
+      UNION ALL SELECT pg_catalog.age(s.xmin) FROM pg_catalog.pg_replication_slots AS s WHERE s.xmin IS NOT NULL \
+      UNION ALL SELECT pg_catalog.age(p.transaction) FROM pg_catalog.pg_prepared_xacts AS p \
+        WHERE p.database = pg_catalog.current_database()) AS held(age))";
+
 impl Connection {
+    pub(crate) async fn horizon(&mut self) -> Result<Option<Horizon>> {
+        let rows = self.query("looking for held snapshots", HORIZON, Parameters::default()).await?;
+        let read = |row: &PgRow| {
+            let next = u64::try_from(number(row, 0)?).ok()?;
+            let age = number(row, 1).and_then(|age| u64::try_from(age).ok()).unwrap_or(0);
+            Some(Horizon { next, oldest: next.saturating_sub(age) })
+        };
+        Ok(rows.first().and_then(read))
+    }
+
     pub(crate) async fn export_snapshot(&mut self) -> Result<Snapshot> {
         const DOING: &str = "exporting a snapshot";
         let rows = self.query(DOING, EXPORT, Parameters::default()).await?;

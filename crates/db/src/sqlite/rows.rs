@@ -73,6 +73,22 @@ impl Rows {
         self.last
     }
 
+    /// The rows of `other` behind these.
+    pub(crate) fn append(&mut self, other: Self) {
+        let shift = self.buffer.len();
+        let moved = |span: Span| Span { start: span.start + shift, ..span };
+        self.buffer.extend(other.buffer);
+        self.keys.extend(other.keys.into_iter().map(moved));
+        self.cells.extend(other.cells.into_iter().map(|cell| Cell { span: moved(cell.span), ..cell }));
+        self.field_bytes += other.field_bytes;
+        self.last = other.last;
+    }
+
+    /// The sum of the row's field lengths.
+    pub(crate) fn row_bytes(&self, row: usize) -> usize {
+        (0..self.slots).map(|slot| self.cell(row, slot).span.length).sum()
+    }
+
     pub(super) fn new(identity: Identity, slots: usize) -> Self {
         Self { identity, slots, buffer: Vec::new(), keys: Vec::new(), cells: Vec::new(), field_bytes: 0, last: false }
     }

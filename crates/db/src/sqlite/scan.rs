@@ -7,7 +7,7 @@ use super::{
     statement::{Bound, Tree},
 };
 use crate::{
-    Error, HeapScan, InFlight, Result, RowKey, Selection as Chosen, Snapshot, rows::Batch, snapshot::Position,
+    Error, HeapScan, Horizon, InFlight, Result, RowKey, Selection as Chosen, Snapshot, rows::Batch, snapshot::Position,
 };
 use sqlx::Either;
 
@@ -20,6 +20,11 @@ pub(crate) struct Scan {
 const DOING: &str = "scanning a table";
 
 impl Connection {
+    /// Nothing is pruned here.
+    pub(crate) async fn horizon(&mut self) -> Result<Option<Horizon>> {
+        Ok(None)
+    }
+
     pub(crate) async fn export_snapshot(&mut self) -> Result<Snapshot> {
         let statement = format!("SELECT {}", super::NOW_MS);
         let now = self.integer("taking a snapshot", &statement, Arguments::default()).await?;

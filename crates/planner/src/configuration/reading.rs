@@ -40,7 +40,8 @@ pub(super) fn read(text: &str) -> Result<Configuration, Error> {
 
 /// `[key.default]` from `OLD_KEY` and `NEW_KEY`.
 pub(super) fn default_pair() -> BTreeMap<String, KeySettings> {
-    let reference = |name: &str| Some(Reference { from: format!("env:{name}"), decode: None, take: None });
+    let reference =
+        |name: &str| Some(Reference { from: format!("env:{name}"), decode: None, take: None, wrapped_by: None });
     let pair = KeySettings { old: reference("OLD_KEY"), new: reference("NEW_KEY"), prior_invocations: 0 };
     BTreeMap::from([(DEFAULT_PAIR.to_owned(), pair)])
 }

@@ -96,14 +96,29 @@ fn unknown_members_are_refused_with_the_nearest_known_one() {
 }
 
 #[test]
+fn keys_may_stand_in_aws() {
+    let text = "[database]\nurl = 'aws-secretsmanager:prod/db#url'\n[key.phi]\nold = 'aws-secretsmanager:prod/phi#key@AWSPREVIOUS'\n\
+                new = { kms = 'env:ENCRYPTED_PHI_KEY', key_id = 'alias/phi', context = { app = 'clinic' } }";
+    let configuration = Configuration::parse(text).unwrap();
+    let new = configuration.keys["phi"].new.clone().unwrap();
+    assert_eq!(new.from, "env:ENCRYPTED_PHI_KEY");
+    let context = [("app".to_owned(), "clinic".to_owned())].into();
+    assert_eq!(new.wrapped_by, Some(WrappedBy { key_id: "alias/phi".into(), context }));
+    assert_eq!(configuration.database.url.unwrap().from, "aws-secretsmanager:prod/db#url");
+    refused("[key.a]\nold = { kms = 'env:A' }", 2, "`key_id` is missing");
+    refused("[key.a]\nold = { kms = 'env:A', key_id = 'a b' }", 2, "names no KMS key");
+    refused("[key.a]\nold = { kms = 'QUJDRA==', key_id = 'alias/a' }", 2, "no reference to a secret");
+    refused("[key.a]\nold = { kms = 'env:A', key_id = 'alias/a', contxt = {} }", 2, "did you mean `context`?");
+    refused("[key.a]\nold = { kms = 'env:A', key_id = 'alias/a', context = { app = 1 } }", 2, "must be a string");
+    refused("[key.a]\nold = 'aws-kms:alias/a'", 2, "names no place");
+}
+
+#[test]
 fn what_this_version_does_not_bring_is_said_to_be_so() {
     for (text, line) in [
         ("[audit]\nkey = 'env:A'", 1),
         ("[[tripwire]]\ntable = 'a'", 1),
         ("[key.a]\nold = 'env:A'\nknown = { v1 = 'env:B' }", 3),
-        ("[key.a]\nold = { kms = 'env:A', key_id = 'alias/a' }", 2),
-        ("[key.a]\nold = 'aws-secretsmanager:phi#key'", 2),
-        ("[database]\nurl = 'aws-secretsmanager:db#url'", 2),
         ("[key.a]\nold = { from = 'env:A', decode = 'passphrase' }", 2),
         ("[[table]]\nname = 'a'\nwhere = { k = 'v1' }", 3),
         ("[[table]]\nname = 'a'\nset = { k = 'v2' }", 3),
@@ -201,9 +216,28 @@ fn blind_indexes_belong_to_a_configured_column() {
 }
 
 fn reference() -> impl Strategy<Value = Reference> {
-    let from = prop_oneof!["env:[A-Z_][A-Z0-9_]{0,12}", "file:/[a-zA-Z0-9 ./\"\\\\-]{1,20}[a-z]"];
+    let from = || {
+        prop_oneof![
+            "env:[A-Z_][A-Z0-9_]{0,12}",
+            "file:/[a-zA-Z0-9 ./\"\\\\-]{1,20}[a-z]",
+            "aws-secretsmanager:[a-z/]{1,12}#[a-z]{1,8}@AWSPREVIOUS"
+        ]
+    };
     let decode = proptest::option::of(prop_oneof![Just("hex"), Just("base64"), Just("raw")].prop_map(str::to_owned));
-    (from, decode, proptest::option::of(1..64usize)).prop_map(|(from, decode, take)| Reference { from, decode, take })
+    let plain = (from(), decode, proptest::option::of(1..64usize)).prop_map(|(from, decode, take)| Reference {
+        from,
+        decode,
+        take,
+        wrapped_by: None,
+    });
+    let context = proptest::collection::btree_map(name(), name(), 0..3);
+    let wrapped = (from(), "alias/[a-z]{1,8}", context).prop_map(|(from, key_id, context)| Reference {
+        from,
+        decode: None,
+        take: None,
+        wrapped_by: Some(WrappedBy { key_id, context }),
+    });
+    prop_oneof![plain, wrapped]
 }
 
 fn pair() -> impl Strategy<Value = KeySettings> {

@@ -1,7 +1,7 @@
 //! A [`Configuration`] as TOML text with comments for a person.
 use super::{
-    BlindIndexSettings, ColumnSettings, Configuration, KeySettings, Reference, TableSettings, TriggerPolicy, doctor,
-    table::KINDS,
+    BlindIndexSettings, ColumnSettings, Configuration, KeySettings, Reference, TableSettings, TriggerPolicy, WrappedBy,
+    doctor, table::KINDS,
 };
 use reencrypt_crypto::{BlindIndexPolicy, LayoutSpec, NormalizeStep, PlaintextPolicy};
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use std::fmt::Write;
 pub(super) fn write(configuration: &Configuration) -> String {
     let mut out = String::from(
         "# reencrypt.toml: what `reencrypt plan`, `run` and `verify` work on.\n\
-         # Secrets are references (env:NAME, file:PATH); a key itself never stands here.\n",
+         # Secrets are references (env:NAME, file:PATH, aws-secretsmanager:ID#property); a key itself never stands here.\n",
     );
     write_environment(&mut out, configuration);
     write_database(&mut out, configuration);
@@ -195,6 +195,15 @@ fn line(out: &mut String, name: &str, value: &str, comment: &str) {
 }
 
 fn reference(reference: &Reference) -> String {
+    if let Some(WrappedBy { key_id, context }) = &reference.wrapped_by {
+        let mut members = vec![format!("kms = {}", text(&reference.from)), format!("key_id = {}", text(key_id))];
+        if !context.is_empty() {
+            let pairs: Vec<_> =
+                context.iter().map(|(name, value)| format!("{} = {}", member(name), text(value))).collect();
+            members.push(format!("context = {{ {} }}", pairs.join(", ")));
+        }
+        return format!("{{ {} }}", members.join(", "));
+    }
     if reference.decode.is_none() && reference.take.is_none() {
         return text(&reference.from);
     }

@@ -37,7 +37,8 @@ pub(crate) fn a_plan() -> Plan {
         subject: None,
         table_alias: None,
         triggers: TriggerPolicy::Refuse,
-        order: "key".into(),
+        order: Order::Key,
+        order_reason: "of the test".into(),
         rows_estimate: 300_000,
         heap_bytes: 300_000 * 850,
         index_bytes: 30_000_000,
@@ -50,7 +51,7 @@ pub(crate) fn a_plan() -> Plan {
         identity: Identity { address: "h:5432".into(), database: "clinic".into(), system: "1/2".into() },
         keys: BTreeMap::from([(
             "default".into(),
-            PlanKey { old: key("b025926dfd23b1b3"), new: key("0123456789abcdef") },
+            PlanKey { old: key("b025926dfd23b1b3"), new: key("0123456789abcdef"), ..PlanKey::default() },
         )]),
         tables: vec![table],
         layouts: BTreeMap::new(),
@@ -74,7 +75,7 @@ fn the_id_covers_what_is_approved() {
         ("environment", |p| p.environment = "production".into()),
         ("old key of pair", |p| p.keys.get_mut("default").unwrap().old = None),
         ("new key of pair", |p| p.keys.get_mut("default").unwrap().new = "1111111111111111".parse().ok()),
-        ("a key pair `more`", |p| p.keys.extend([("more".into(), PlanKey { old: None, new: None })])),
+        ("a key pair `more`", |p| p.keys.extend([("more".into(), PlanKey::default())])),
         ("no table public.Patient", |p| p.tables[0].name.name = "Person".into()),
         ("no table public.Patient", |p| p.tables.clear()),
         ("its key pair is", |p| p.tables[0].key = "other".into()),
@@ -161,7 +162,7 @@ fn estimates_scale_with_what_is_to_do() {
     let whole = estimate::estimate(&plan, Dialect::Postgres);
     assert_eq!(whole.rows, 300_000);
     assert_eq!(whole.key_invocations["default"], 600_000);
-    assert_eq!(whole.chunks, 300_000_u64.div_ceil(chunk_rows(300_000, 1000)));
+    assert_eq!(whole.chunks, 300_000_u64.div_ceil(chunk_rows(300_000, 1000, Order::Key)));
     // Three of ten fields: between the cost of a row alone and that of ten.
     assert!(whole.seconds > 300_000.0 / 100_000.0 && whole.seconds < 300_000.0 / 40_000.0, "{}", whole.seconds);
     assert!((600_000_000..800_000_000).contains(&whole.wal_bytes), "2.4 KB a row: {}", whole.wal_bytes);

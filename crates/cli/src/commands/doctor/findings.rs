@@ -98,8 +98,7 @@ pub(super) fn checks(plan: &Plan, server: &Server, dialect: Dialect) -> Vec<Chec
     for group in &GROUPS {
         let found: Vec<&Finding> = plan.findings.iter().filter(|finding| group.has(finding)).collect();
         checks.extend(found.iter().map(|finding| check(group.name, finding)));
-        let applies =
-            !(group.of_tables && plan.tables.is_empty()) && !(group.postgres_only && dialect == Dialect::Sqlite);
+        let applies = !(group.of_tables && plan.tables.is_empty() || group.postgres_only && dialect == Dialect::Sqlite);
         if found.is_empty() && applies {
             checks.push(Check::pass(group.name, (group.pass)(plan, server)));
         }

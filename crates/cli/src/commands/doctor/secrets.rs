@@ -59,12 +59,12 @@ pub(super) async fn examine(settings: &Settings, purpose: Purpose) -> (Vec<Check
 /// The URL of the database that would be worked on, which may come from several places.
 async fn database_url(settings: &Settings) -> Check {
     let name = "database.url";
-    let reference = match settings.database_reference() {
+    let reference = match settings.database_url() {
         Ok(reference) => reference,
         Err(failure) => return Check::failed(name, failure),
     };
-    let load = || keys::load_text(name, &reference, settings.environment());
-    match (load(), load()) {
+    let sources = settings.sources();
+    match (sources.load_text(name, &reference).await, sources.load_text(name, &reference).await) {
         (Err(e), _) | (_, Err(e)) => refused(name, name, e),
         (Ok(first), Ok(second)) if first != second => differs(name, &reference.source),
         (Ok(text), Ok(_)) => match DatabaseUrl::parse(&text) {
@@ -93,11 +93,9 @@ async fn key(
         Ok(resolved) => resolved,
         Err(failure) => return (Check::failed(name, failure), None),
     };
-    if !needed && settings.is_absent(&resolved.source) {
-        return absent(format!("{} is not set", resolved.source), String::new());
-    }
     match twice(settings, name, name, &resolved).await {
-        Err(check) => (check, None),
+        Err(Unloaded::Absent(_)) if !needed => absent(format!("{} is not set", resolved.source), String::new()),
+        Err(unloaded) => (unloaded.check(), None),
         Ok(key) => match keys::weakness(key.expose()) {
             Some(weakness) => (weak(name, &resolved.source.to_string(), &weakness.to_string()), Some(key)),
             None => (Check::pass(name, format!("{} holds {}", resolved.source, key.fingerprint())), Some(key)),
@@ -115,7 +113,7 @@ async fn variable(
 ) -> (Option<Check>, Option<Fingerprint>) {
     let name = format!("secret.{variable}");
     let source = Source::Env(variable.to_owned());
-    if settings.is_absent(&source) {
+    if settings.environment().get(variable).is_none_or(str::is_empty) {
         let message = format!("{source} is not set");
         let hint = format!(
             "set {variable}; an application without it has its own list in reencrypt.toml: [doctor] secrets = [{{ name = \"NAME\", form = \
@@ -133,7 +131,7 @@ async fn variable(
     };
     if let Some((decode, form)) = decoded {
         return match twice(settings, &name, variable, &reference(decode)).await {
-            Err(check) => (Some(check), None),
+            Err(unloaded) => (Some(unloaded.check()), None),
             Ok(key) => {
                 let check = match keys::weakness(key.expose()) {
                     Some(weakness) => weak(&name, &source.to_string(), &weakness.to_string()),
@@ -143,7 +141,7 @@ async fn variable(
             }
         };
     }
-    let text = match keys::load_text(variable, &reference(Decode::Raw), settings.environment()) {
+    let text = match settings.sources().load_text(variable, &reference(Decode::Raw)).await {
         Ok(text) => text,
         Err(e) => return (Some(refused(&name, variable, e)), None),
     };
@@ -158,28 +156,53 @@ async fn variable(
         Some(weakness) => weak(&name, &source.to_string(), &weakness.to_string()),
         None => Check::pass(name, format!("{source} holds {} characters", text.chars().count())),
     };
-    (Some(check), Some(print_of(&text)))
+    (Some(check), Some(print_of(&text).await))
 }
 
 /// The fingerprint of a text, as that of the key that it may be in hex.
-fn print_of(text: &str) -> Fingerprint {
+async fn print_of(text: &str) -> Fingerprint {
     let environment = [("TEXT".to_owned(), text.to_owned())].into_iter().collect();
     let reference = keys::Reference { source: Source::Env("TEXT".to_owned()), decode: Decode::Hex, take: None };
-    match keys::load_key("text", &reference, &environment) {
+    match keys::Sources::new(environment).load_key("text", &reference).await {
         Ok(key) => key.fingerprint(),
         Err(_) => SecretKey::new(text.as_bytes().to_vec()).fingerprint(),
     }
 }
 
-/// Loads a key twice: a source that gives another one each time is none to encrypt under.
-async fn twice(settings: &Settings, check: &str, what: &str, reference: &keys::Reference) -> Result<SecretKey, Check> {
-    let load = || keys::load_key(what, reference, settings.environment());
-    let first = load().map_err(|e| refused(check, what, e))?;
-    let second = load().map_err(|e| refused(check, what, e))?;
-    if first.fingerprint() != second.fingerprint() {
-        return Err(differs(check, &reference.source));
+/// Why a key was not loaded, as its line.
+enum Unloaded {
+    /// Its place holds nothing at all, as opposed to something wrong.
+    Absent(Check),
+    Refused(Check),
+}
+
+impl Unloaded {
+    fn check(self) -> Check {
+        match self {
+            Unloaded::Absent(check) | Unloaded::Refused(check) => check,
+        }
     }
-    Ok(first)
+}
+
+/// Loads a key twice: a source that gives another one each time is none to encrypt under.
+async fn twice(
+    settings: &Settings,
+    check: &str,
+    what: &str,
+    reference: &keys::Reference,
+) -> Result<SecretKey, Unloaded> {
+    let mut loaded = Vec::new();
+    for _ in 0..2 {
+        let key = settings.sources().load_key(what, reference).await.map_err(|e| match e.is_absence() {
+            true => Unloaded::Absent(refused(check, what, e)),
+            false => Unloaded::Refused(refused(check, what, e)),
+        });
+        loaded.push(key?);
+    }
+    match (loaded.pop(), loaded.pop()) {
+        (Some(second), Some(first)) if first.fingerprint() == second.fingerprint() => Ok(first),
+        _ => Err(Unloaded::Refused(differs(check, &reference.source))),
+    }
 }
 
 fn refused(check: &str, what: &str, error: KeyError) -> Check {

@@ -15,7 +15,11 @@ const CONNECTIONS_MIN: u32 = 4;
 
 /// Every check that needs the database. Without it there is one line, which says why.
 pub(super) async fn examine(settings: &Settings, keys: &Keyring, purpose: Purpose) -> Result<Vec<Check>, Failure> {
-    let Ok(options) = settings.connect_options() else {
+    let options = async {
+        let url = settings.sources().load_text("database.url", &settings.database_url()?).await?;
+        settings.connect_options(&url)
+    };
+    let Ok(options) = options.await else {
         // The line of the database URL says what is wrong.
         return Ok(Vec::new());
     };

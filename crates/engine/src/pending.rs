@@ -1,0 +1,148 @@
+//! Rows that lost their compare, at the end of their chunk.
+use crate::{
+    Error,
+    batch::Batch,
+    failpoint::failpoint,
+    pace::backoff,
+    settle::{Refused, Settlement, settle},
+    write::{Writing, conclude},
+};
+use reencrypt_crypto::Expect;
+use reencrypt_db::{Limits, Mode, RowKey, Selection, Session, Verdict};
+use reencrypt_planner::BoundTable;
+use std::{collections::HashSet, time::Duration};
+use tokio::time::Instant;
+
+/// How often a row that lost its compare is read again without a lock before it is taken under one.
+const UNLOCKED_TRIES: u32 = 3;
+/// Pending rows that are read again at once.
+const UNLOCKED_ROWS: usize = 200;
+/// Rows of one small transaction under row locks.
+const LOCKED_ROWS: usize = 50;
+/// How long rows that somebody keeps locked are waited for at the end of their chunk without any success; sweeps come back to them. Well within the lease, which nothing
+/// renews meanwhile.
+const LOCKED_PATIENCE: Duration = Duration::from_secs(8);
+
+impl Writing<'_> {
+    /// Rows that lost their compare are read again and classified anew: a few times without a lock, then under one. Says whether the lease holds.
+    pub(crate) async fn settle_pending(
+        &mut self,
+        reader: &mut Session,
+        table: &BoundTable,
+        selection: &Selection,
+        expect: Expect,
+    ) -> Result<bool, Error> {
+        let rotation = self.rotation;
+        let mut last_settled = Instant::now();
+        let mut tries = 0;
+        // Rows under somebody's lock are found by halves, so that their neighbours do not wait with them.
+        let (mut held, mut size) = (HashSet::new(), LOCKED_ROWS);
+        while !self.chunk.pending.is_empty() {
+            failpoint!("engine::pending_read");
+            if rotation.context.stop.is_requested() || rotation.pause.borrow().is_some() {
+                return Ok(true);
+            }
+            let locked = tries >= UNLOCKED_TRIES;
+            let free: Vec<_> = self.chunk.pending.iter().filter(|key| !held.contains(*key)).cloned().collect();
+            let keys = &free[..free.len().min(if locked { size } else { UNLOCKED_ROWS })];
+            let result = match locked {
+                true => self.settle_locked(table, selection, expect, keys).await,
+                false => self.settle_unlocked(reader, table, selection, expect, keys).await,
+            };
+            match result {
+                Ok(true) => (last_settled, size) = (Instant::now(), (size * 2).min(LOCKED_ROWS)),
+                Ok(false) => return Ok(false),
+                Err(error) if error.verdict() == Verdict::Retry => {
+                    let waits = format!("rows of {} that somebody keeps locked: {error}", table.plan.name);
+                    rotation.set_waiting(Some(waits));
+                    if locked && last_settled.elapsed() > LOCKED_PATIENCE {
+                        let refused = self.refuse_pending(table, selection, expect).await?;
+                        rotation.set_waiting(None);
+                        return Ok(refused);
+                    }
+                    if locked && keys.len() == 1 {
+                        held.extend(keys.iter().cloned());
+                    }
+                    size = (keys.len() / 2).max(1);
+                    if !locked || held.len() == self.chunk.pending.len() {
+                        held.clear();
+                        rotation.sleep(backoff(tries)).await;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            tries += 1;
+        }
+        rotation.set_waiting(None);
+        Ok(true)
+    }
+
+    async fn settle_unlocked(
+        &mut self,
+        reader: &mut Session,
+        table: &BoundTable,
+        selection: &Selection,
+        expect: Expect,
+        keys: &[RowKey],
+    ) -> Result<bool, Error> {
+        let rotation = self.rotation;
+        let mut tx = reader.begin(Mode::Read).await?;
+        let rows = tx.read_keys(selection, keys, false).await?;
+        tx.commit().await?;
+        let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
+        let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
+        let settlement = Settlement::again(&batch, &self.chunk, keys, None);
+        let settled = settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await;
+        conclude(rotation, tx, settled, table, &mut self.chunk, &mut self.counts).await
+    }
+
+    /// A few rows in a transaction of their own, under row locks: a row that even so is not hit is refused by a trigger or a rule.
+    async fn settle_locked(
+        &mut self,
+        table: &BoundTable,
+        selection: &Selection,
+        expect: Expect,
+        keys: &[RowKey],
+    ) -> Result<bool, Error> {
+        let rotation = self.rotation;
+        let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
+        let settled = async {
+            let rows = tx.read_keys(selection, keys, true).await?;
+            let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
+            let settlement = Settlement::again(&batch, &self.chunk, keys, Some(Refused::Write));
+            settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await
+        };
+        let settled = settled.await;
+        conclude(rotation, tx, settled, table, &mut self.chunk, &mut self.counts).await
+    }
+
+    /// Quarantines what somebody keeps locked; a sweep comes back to it.
+    async fn refuse_pending(
+        &mut self,
+        table: &BoundTable,
+        selection: &Selection,
+        expect: Expect,
+    ) -> Result<bool, Error> {
+        let rotation = self.rotation;
+        while !self.chunk.pending.is_empty() {
+            let keys: Vec<_> = self.chunk.pending.iter().take(LOCKED_ROWS).cloned().collect();
+            let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
+            let rows = tx.read_keys(selection, &keys, false).await?;
+            let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
+            let settlement = Settlement::again(&batch, &self.chunk, &keys, Some(Refused::Locked));
+            let Some(settled) =
+                settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await?
+            else {
+                return Ok(false);
+            };
+            tx.commit().await?;
+            settled.apply(rotation, table, &mut self.chunk, &mut self.counts);
+        }
+        Ok(true)
+    }
+}
+
+/// Keys of `wanted` that `found` has not.
+pub(crate) fn missing(wanted: &[RowKey], found: &HashSet<RowKey>) -> u64 {
+    wanted.iter().filter(|key| !found.contains(*key)).count() as u64
+}

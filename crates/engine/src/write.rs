@@ -1,0 +1,117 @@
+//! The write of one batch, in as many transactions as locks and time ask for.
+use crate::{
+    Error,
+    ahead::Stage,
+    counts::SlotCounts,
+    failpoint::failpoint,
+    pace::{Tempo, backoff},
+    rotation::Rotation,
+    settle::{Settled, Settlement, settle},
+};
+use reencrypt_checkpoint::Chunk;
+use reencrypt_crypto::Marker;
+use reencrypt_db::{Limits, Mode, Selection, Session, Transaction, Verdict};
+use reencrypt_planner::BoundTable;
+use std::ops::Range;
+use tokio::time::Instant;
+
+/// How often a single row that is contended is tried before it is put aside.
+const SINGLE_ROW_TRIES: u32 = 3;
+
+/// The writing side of a walk, apart from the reading one, so that both can go on at once.
+pub(crate) struct Writing<'w> {
+    pub(crate) rotation: &'w Rotation,
+    pub(crate) session: &'w mut Session,
+    pub(crate) chunk: Chunk,
+    pub(crate) counts: SlotCounts,
+    pub(crate) marker: Marker,
+    pub(crate) tempo: Tempo,
+}
+
+impl Writing<'_> {
+    /// Writes a stage's batch, in halves where locks or deadlocks ask for it and in smaller parts where time does; a single row that stays
+    /// locked is put aside as pending. Says whether the lease holds.
+    pub(crate) async fn write(
+        &mut self,
+        table: &BoundTable,
+        selection: &Selection,
+        stage: &Stage,
+    ) -> Result<bool, Error> {
+        let rotation = self.rotation;
+        let len = stage.batch.len();
+        let (mut from, mut tries) = (0, 0);
+        loop {
+            let range = from..from + self.tempo.rows(len - from);
+            let begun = Instant::now();
+            match self.write_range(table, selection, stage, range.clone(), false).await {
+                Ok(false) => return Ok(false),
+                Ok(true) => {
+                    self.tempo.committed(range.len(), begun.elapsed(), len);
+                    (from, tries) = (range.end, 0);
+                }
+                Err(error) if error.verdict() == Verdict::Retry => {
+                    rotation.set_waiting(Some(format!("{} is contended: {error}", table.plan.name)));
+                    rotation.sleep(backoff(tries)).await;
+                    tries += 1;
+                    self.tempo.contended(range.len());
+                    if range.len() > 1 || tries <= SINGLE_ROW_TRIES {
+                        continue;
+                    }
+                    if !self.write_range(table, selection, stage, range.clone(), true).await? {
+                        return Ok(false);
+                    }
+                    (from, tries) = (range.end, 0);
+                }
+                Err(error) => return Err(error),
+            }
+            if from >= len {
+                rotation.set_waiting(None);
+                return Ok(true);
+            }
+        }
+    }
+
+    async fn write_range(
+        &mut self,
+        table: &BoundTable,
+        selection: &Selection,
+        stage: &Stage,
+        range: Range<usize>,
+        defer: bool,
+    ) -> Result<bool, Error> {
+        let Self { rotation, session, chunk, counts, marker, .. } = self;
+        let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+        let settlement = Settlement::first(stage, chunk, marker, range, defer);
+        let settled = settle(rotation, &mut tx, table, selection, chunk, counts, settlement).await;
+        conclude(rotation, tx, settled, table, chunk, counts).await
+    }
+}
+
+/// Commits what was settled; whatever else came of it is rolled back at once, so that no lock outlives it. Says whether the lease holds.
+pub(crate) async fn conclude(
+    rotation: &Rotation,
+    tx: Transaction<'_>,
+    settled: Result<Option<Settled>, Error>,
+    table: &BoundTable,
+    chunk: &mut Chunk,
+    counts: &mut SlotCounts,
+) -> Result<bool, Error> {
+    match settled {
+        Ok(Some(settled)) => {
+            failpoint!("engine::before_commit");
+            tx.commit().await?;
+            failpoint!("engine::after_commit");
+            settled.apply(rotation, table, chunk, counts);
+            Ok(true)
+        }
+        Ok(None) => {
+            tx.rollback().await?;
+            Ok(false)
+        }
+        Err(error) => {
+            // The first error is the one to tell; where the rollback fails too the connection is closed.
+            let _ = tx.rollback().await;
+            Err(error)
+        }
+    }
+}
