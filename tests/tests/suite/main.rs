@@ -46,6 +46,7 @@ mod patients;
 mod privileges;
 mod process;
 mod quarantine;
+mod readers;
 mod refusals;
 mod rerun;
 mod row_keys;
