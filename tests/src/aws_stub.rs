@@ -9,7 +9,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What it answers to every call of an operation.
+/// What it answers to a call of an operation.
 #[derive(Debug, Clone)]
 pub struct AwsAnswer {
     status: u16,
@@ -29,7 +29,7 @@ impl AwsAnswer {
     }
 }
 
-/// A server that knows one answer for each operation, and counts the calls. It ends when it is dropped.
+/// A server that knows the answers to each operation, and counts the calls. It ends when it is dropped.
 pub struct AwsStub {
     url: String,
     calls: Arc<Mutex<HashMap<String, usize>>>,
@@ -37,12 +37,15 @@ pub struct AwsStub {
 }
 
 impl AwsStub {
-    /// Listens; `answers` are by operation, such as `Decrypt`.
+    /// Listens; `answers` are by operation, such as `Decrypt`. Several of one operation are given in turn, the last one ever after.
     pub async fn start(answers: impl IntoIterator<Item = (&'static str, AwsAnswer)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let answers: Arc<HashMap<_, _>> =
-            Arc::new(answers.into_iter().map(|(name, answer)| (name.to_owned(), answer)).collect());
+        let mut by_operation = HashMap::new();
+        for (name, answer) in answers {
+            by_operation.entry(name.to_owned()).or_insert_with(Vec::new).push(answer);
+        }
+        let answers = Arc::new(by_operation);
         let calls = Arc::new(Mutex::new(HashMap::new()));
         let counted = calls.clone();
         let server = tokio::spawn(async move {
@@ -78,9 +81,15 @@ async fn converse(
 ) {
     let mut stream = BufReader::new(stream);
     while let Some(operation) = request(&mut stream).await {
-        *calls.lock().expect("a count").entry(operation.clone()).or_default() += 1;
+        let turn = {
+            let mut calls = calls.lock().expect("a count");
+            let count: &mut usize = calls.entry(operation.clone()).or_default();
+            *count += 1;
+            *count - 1
+        };
         let unknown = AwsAnswer::error("UnknownOperationException", "");
-        let AwsAnswer { status, body } = answers.get(&operation).unwrap_or(&unknown);
+        let of_operation = answers.get(&operation).map(Vec::as_slice).unwrap_or_default();
+        let AwsAnswer { status, body } = of_operation.get(turn).or(of_operation.last()).unwrap_or(&unknown);
         let head = format!(
             "HTTP/1.1 {status} Answer\r\nContent-Type: application/x-amz-json-1.1\r\nx-amzn-RequestId: 0\r\nContent-Length: {}\r\n\r\n",
             body.len()

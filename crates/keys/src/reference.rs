@@ -121,6 +121,15 @@ impl Source {
         }
     }
 
+    /// The secret of AWS Secrets Manager that it is read from, also where it stands there wrapped.
+    pub fn secret(&self) -> Option<&SecretName> {
+        match self {
+            Source::SecretsManager(name) => Some(name),
+            Source::Kms(key) => key.wrapped.secret(),
+            Source::Env(_) | Source::File(_) => None,
+        }
+    }
+
     /// Relative paths start at `base`.
     pub fn relative_to(self, base: &std::path::Path) -> Self {
         match self {

@@ -1,6 +1,9 @@
 //! `doctor`: each of its lines fails where it should, names what helps, and shows no secret; and nothing of it writes.
 use crate::operator;
-use reencrypt_tests::{Audit, Configuration, Database, Finished, KEYS, Operator, Role, Seeding};
+use reencrypt_tests::{
+    Audit, Aws, AwsAnswer, AwsStub, Configuration, Database, Finished, KEYS, Operator, Role, Seeding,
+};
+use serde_json::json;
 
 /// Random, and of no other purpose.
 const JWT: &str = "b1946ac92492d2347c6235b4d2611184f0a7e1d6c2f5e83a9d40b7c6152e9f38";
@@ -89,6 +92,7 @@ async fn every_secret_that_is_missing_malformed_weak_or_used_twice_fails() {
         ("JWT_SECRET", &repeated, "secret.JWT_SECRET", "repeats a pattern"),
         ("JWT_SECRET", &new, "secret.reuse", "key.default.new"),
         ("JWT_SECRET_OLD", "swordfish", "secret.JWT_SECRET_OLD", "hex digits"),
+        ("JWT_SECRET_OLD", &repeated, "secret.JWT_SECRET_OLD", "repeats a pattern"),
         ("JWT_SECRET_OLD", JWT, "secret.JWT_SECRET_OLD", "nothing was rotated"),
         ("JWT_SECRET_OLD", &old, "secret.reuse", "JWT_SECRET_OLD"),
         ("ENCRYPTION_KEY", "", "secret.ENCRYPTION_KEY", "not set"),
@@ -224,4 +228,35 @@ async fn without_a_configuration_it_looks_at_what_it_finds() {
     assert!(names(&doctor, "warn").contains(&"configuration".to_owned()), "{doctor}");
     db.execute(r#"ALTER TABLE "Patient" ENABLE ROW LEVEL SECURITY"#).await;
     expect_failure(&operator.run(&["doctor"]).await, "row_security", &["BYPASSRLS"]);
+}
+
+/// Every source is asked twice, and what it says no to is a line with the action that is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_in_aws_are_loaded_twice_and_must_be_equal() {
+    let db = Database::sqlite(&Seeding::clean(20)).await;
+    let from = |reference: &str, url: &str| {
+        let operator = healthy(&db).unset("OLD_KEY").aws(url);
+        let head = format!("[key.phi]\nold = {reference}\nnew = \"env:NEW_KEY\"\n");
+        operator.configure(&Configuration { head, ..Configuration::default() }.text());
+        operator
+    };
+    let aws = Aws::emulated();
+    let secret = aws.secret(&KEYS.old_hex()).await;
+    aws.put(&secret, &KEYS.new_hex()).await;
+    let (_, version) = aws.read(&secret, "AWSPREVIOUS").await;
+    let previous = from(&format!("\"aws-secretsmanager:{secret}@AWSPREVIOUS\""), &aws.url()).run(&["doctor"]).await;
+    let (_, told) = previous.checks("warn").into_iter().find(|(name, _)| name == "key.phi.old").expect("a warning");
+    assert!(told.contains(&version), "the version that stays is named: {told}");
+    previous.expect_code(0);
+    from(&format!("\"aws-secretsmanager:{secret}@{version}\""), &aws.url()).run(&["doctor"]).await.expect_code(0);
+
+    let text = |key: &str| AwsAnswer::result(json!({ "SecretString": key, "VersionId": "v", "Name": "phi" }));
+    let moving = AwsStub::start([("GetSecretValue", text(&KEYS.old_hex())), ("GetSecretValue", text(JWT_OLD))]).await;
+    let doctor = from("\"aws-secretsmanager:phi\"", moving.url()).run(&["doctor"]).await;
+    expect_failure(&doctor, "key.phi.old", &["another when it was loaded again"]);
+    assert_eq!(moving.calls("GetSecretValue"), 2);
+    let denied = AwsStub::start([("Decrypt", AwsAnswer::error("AccessDeniedException", "no"))]).await;
+    let wrapped = "{ kms = \"env:WRAPPED\", key_id = \"alias/phi\" }";
+    let operator = from(wrapped, denied.url()).set("WRAPPED", "BwcHBwcHBwc=");
+    expect_failure(&operator.run(&["doctor"]).await, "key.phi.old", &["kms:Decrypt"]);
 }

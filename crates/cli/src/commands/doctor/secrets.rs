@@ -1,9 +1,9 @@
 //! The secrets: each there, of its form, the same when it is loaded again, and not to be guessed.
-use super::{Check, reuse};
+use super::{Check, Status, reuse};
 use crate::{arguments::Purpose, failure::Failure, settings::Settings};
 use reencrypt_crypto::{Fingerprint, KeyPair, SecretKey};
 use reencrypt_db::DatabaseUrl;
-use reencrypt_keys::{self as keys, Decode, KeyError, Source};
+use reencrypt_keys::{self as keys, Decode, KeyError, SecretVersion, Source};
 use reencrypt_planner::{Finding, Keyring, Reference, SecretForm, SecretSettings, Severity, key_findings};
 use std::sync::Arc;
 
@@ -42,7 +42,10 @@ pub(super) async fn examine(settings: &Settings, purpose: Purpose) -> (Vec<Check
         if let Some(old) = secret.old.as_deref().filter(|old| settings.environment().get(old).is_some()) {
             let (mut predecessor, old_print) = variable(settings, old, secret, false).await;
             if let (Some(print), Some(old_print)) = (print, old_print) {
-                predecessor = Some(overlap(&secret.name, old, print == old_print));
+                // What is weak stays said.
+                if print == old_print || predecessor.as_ref().is_some_and(|check| check.status == Status::Pass) {
+                    predecessor = Some(overlap(&secret.name, old, print == old_print));
+                }
                 held.extend((print != old_print).then(|| Held {
                     name: old.to_owned(),
                     print: old_print,
@@ -98,8 +101,24 @@ async fn key(
         Err(unloaded) => (unloaded.check(), None),
         Ok(key) => match keys::weakness(key.expose()) {
             Some(weakness) => (weak(name, &resolved.source.to_string(), &weakness.to_string()), Some(key)),
-            None => (Check::pass(name, format!("{} holds {}", resolved.source, key.fingerprint())), Some(key)),
+            None => (held(name, &resolved.source, &key), Some(key)),
         },
+    }
+}
+
+/// A key that is there; one at a stage that the next put moves is told with the version that stays.
+fn held(name: &str, source: &Source, key: &SecretKey) -> Check {
+    let told = format!("{source} holds {}", key.fingerprint());
+    match source.secret().map(|secret| &secret.version) {
+        Some(SecretVersion::Stage(stage)) if stage == "AWSPREVIOUS" => {
+            let version = key.version().unwrap_or("VERSION-ID");
+            Check::warn(
+                name,
+                format!("{told}, until the next value is put: then {stage} is another key"),
+                format!("name the version instead of the stage: @{version}"),
+            )
+        }
+        _ => Check::pass(name, told),
     }
 }
 
@@ -250,8 +269,8 @@ fn pairs(settings: &Settings, ring: &Keyring) -> Vec<Check> {
     let found = key_findings(&settings.configuration, ring, true);
     let told = found.into_iter().filter(|finding| finding.code != "key_missing");
     let line = |finding: Finding| match finding.severity {
-        Severity::Fail => Check { status: super::Status::Fail, ..Check::pass("key.pairs", finding.message) },
-        Severity::Warn => Check { status: super::Status::Warn, ..Check::pass("key.pairs", finding.message) },
+        Severity::Fail => Check { status: Status::Fail, ..Check::pass("key.pairs", finding.message) },
+        Severity::Warn => Check { status: Status::Warn, ..Check::pass("key.pairs", finding.message) },
     };
     let checks: Vec<Check> = told.map(line).collect();
     let complete = ring.values().filter(|pair| pair.old.is_some() && pair.new.is_some()).count();
