@@ -42,12 +42,17 @@ impl Writing<'_> {
             if rotation.context.stop.is_requested() || rotation.pause.borrow().is_some() {
                 return Ok(true);
             }
+            if held.len() == self.chunk.pending.len() {
+                // All that is left was found locked: a little later once more from the start.
+                held.clear();
+                rotation.sleep(backoff(tries)).await;
+            }
             let locked = tries >= UNLOCKED_TRIES;
-            let free: Vec<_> = self.chunk.pending.iter().filter(|key| !held.contains(*key)).cloned().collect();
-            let keys = &free[..free.len().min(if locked { size } else { UNLOCKED_ROWS })];
+            let free = self.chunk.pending.iter().filter(|key| !held.contains(*key));
+            let keys: Vec<_> = free.take(if locked { size } else { UNLOCKED_ROWS }).cloned().collect();
             let result = match locked {
-                true => self.settle_locked(table, selection, expect, keys).await,
-                false => self.settle_unlocked(reader, table, selection, expect, keys).await,
+                true => self.settle_locked(table, selection, expect, &keys).await,
+                false => self.settle_unlocked(reader, table, selection, expect, &keys).await,
             };
             match result {
                 Ok(true) => (last_settled, size) = (Instant::now(), (size * 2).min(LOCKED_ROWS)),
@@ -60,13 +65,11 @@ impl Writing<'_> {
                         rotation.set_waiting(None);
                         return Ok(refused);
                     }
-                    if locked && keys.len() == 1 {
-                        held.extend(keys.iter().cloned());
-                    }
                     size = (keys.len() / 2).max(1);
-                    if !locked || held.len() == self.chunk.pending.len() {
-                        held.clear();
-                        rotation.sleep(backoff(tries)).await;
+                    match locked {
+                        false => rotation.sleep(backoff(tries)).await,
+                        true if keys.len() == 1 => held.extend(keys),
+                        true => {}
                     }
                 }
                 Err(error) => return Err(error),

@@ -2,9 +2,10 @@
 //! victim; invariant 14: it terminates under writers that never stop.
 use crate::{Engine, operator};
 use reencrypt_tests::{
-    Audit, Cipher, Database, Finished, KEYS, Patient, Random, Role, RowKey, Seeding, WriteKey, Writers, report,
+    Audit, Cipher, Database, Finished, KEYS, Patient, Random, Role, RowKey, Seeding, Store, WriteKey, Writers, report,
 };
-use sqlx::Executor;
+use sqlx::{AssertSqlSafe, Executor};
+use std::time::Duration;
 
 /// From the first pass through the cutover to a verification that holds, on keys in order and on keys in no order.
 #[tokio::test(flavor = "multi_thread")]
@@ -118,4 +119,29 @@ async fn a_row_that_stays_locked_is_left_alone_and_nothing_else() {
     let sweep = operator.run(&["sweep", "--yes"]).await.expect_code(0);
     assert_eq!(sweep.state(), "finished", "{sweep}");
     audit.assert_rotated(&db.patients().await);
+}
+
+/// Of two rows that were put aside one is free again while the other stays locked: the one is rotated, and the other still comes to an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_stays_locked_behind_one_that_came_free_is_left_alone_too() {
+    let seeding = Seeding::clean(600);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let mut holders = Vec::new();
+    for id in [77, 78] {
+        let mut holder = db.as_postgres().connect(Role::Owner).await;
+        let lock = format!(r#"BEGIN; SELECT 1 FROM "Patient" WHERE "id" = {id} FOR UPDATE"#);
+        holder.execute(sqlx::raw_sql(AssertSqlSafe(lock))).await.expect("a lock");
+        holders.push(holder);
+    }
+    let operator = operator(&db);
+    let mut running = operator.start(&["run", "--yes", "--workers", "1", "--max-sweeps", "1"]);
+    while !running.has_ended() && Store(&db).progress().await.rows < 598 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Both are known to be locked by now.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    drop(holders.pop());
+    let run = running.finish().await.expect_code(1);
+    assert_eq!(audit.moved(&db.patients().await).len(), 599, "{run}");
 }
