@@ -76,7 +76,7 @@ impl Drop for AwsStub {
 /// One connection: requests one after another.
 async fn converse(
     stream: TcpStream,
-    answers: Arc<HashMap<String, AwsAnswer>>,
+    answers: Arc<HashMap<String, Vec<AwsAnswer>>>,
     calls: Arc<Mutex<HashMap<String, usize>>>,
 ) {
     let mut stream = BufReader::new(stream);

@@ -244,8 +244,11 @@ mod tests {
         let estimate = |subjects_all: u64, read: u64, rows: u64| {
             let mut subjects = Subjects::default();
             for n in 0..read {
-                // Every row of the sample is some subject, evenly.
-                let subject = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+                // Every row of the sample is some subject, each as likely as another (SplitMix64).
+                let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                let subject = mixed ^ (mixed >> 31);
                 subjects.add(&(subject % subjects_all).to_le_bytes(), only(0));
             }
             subjects.distinct(0, read, rows)
