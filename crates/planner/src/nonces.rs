@@ -61,22 +61,22 @@ fn findings(
                 *seals.entry(key).or_default() += column_seals(table, column);
             }
         }
-        let told = configuration.keys.get(pair).map_or(0, |key| key.prior_invocations);
-        let before = |key: &Fingerprint| told.saturating_add(new.and(reserved.get(key)).copied().unwrap_or(0));
+        let by_application = configuration.keys.get(pair).map_or(0, |key| key.prior_invocations);
+        let by_runs = |key: &Fingerprint| new.and(reserved.get(key)).copied().unwrap_or(0);
         // The one that is nearest to its end speaks for the pair.
-        let worst = seals.iter().map(|(key, &seals)| (before(key).saturating_add(seals), seals, before(key))).max();
-        findings.extend(worst.and_then(|(total, seals, before)| finding(pair, total, seals, before)));
+        let worst = seals.iter().map(|(key, &seals)| (seals.saturating_add(by_runs(key)), seals)).max();
+        findings.extend(worst.and_then(|(sum, seals)| finding(pair, seals, by_application, sum - seals)));
     }
     Ok(findings)
 }
 
-fn finding(pair: &str, total: u64, seals: u64, before: u64) -> Option<Finding> {
+fn finding(pair: &str, seals: u64, by_application: u64, by_runs: u64) -> Option<Finding> {
     let pair = shown(pair);
     let used = format!(
-        "pair {pair}: about {seals} values will be sealed under one new key, after {before} that were sealed or reserved before. A key may \
-         seal 2^32 values with random nonces at most"
+        "pair {pair}: about {seals} values will be sealed under one new key, after {by_application} by the application (prior_invocations) and \
+         {by_runs} that earlier runs reserved. A key may seal 2^32 values with random nonces at most"
     );
-    match total {
+    match seals.saturating_add(by_application).saturating_add(by_runs) {
         total if total >= NONCES_MAX => Some(Finding::fail("nonce_budget", format!("{used}: {NONCE_WAYS}"))),
         total if total >= NONCES_WARN => Some(Finding::warn("nonce_budget", format!("{used}: plan its successor"))),
         _ => None,

@@ -18,7 +18,7 @@ fn table(db: &Database) -> &'static str {
 }
 
 async fn reserved(db: &Database) -> i64 {
-    db.number(&format!("SELECT sum(reserved) FROM {}", table(db))).await
+    db.number(&format!("SELECT CAST(sum(reserved) AS bigint) FROM {}", table(db))).await
 }
 
 /// An operator whose application has sealed so many values already.
