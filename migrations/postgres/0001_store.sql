@@ -13,6 +13,8 @@
 -- quarantine  a value left alone. pass is the last pass that saw it.
 -- acceptance  a person's acceptance of exactly so many values of a table, column and class.
 -- event       what happened in a run, numbered. (The audit chain will add its hash here and its head to chunk.)
+-- nonces      how often a key may have sealed: reserved in blocks before they are used, so that a kill loses some and never counts too few. key is the
+--             fingerprint of the key that the cipher has, after the format's derivation. Runs add to it, and none takes from it.
 -- worker      a process that works, or worked, on a run; why it waits and since when.
 --
 -- Times are milliseconds since 1970 by the database's clock. Row keys stand here because a walk needs them; they are as protected as the tables that they are keys of.
@@ -133,4 +135,9 @@ CREATE TABLE reencrypt.worker (
     waiting text,
     waiting_since_ms bigint,
     PRIMARY KEY (run_id, owner)
+);
+
+CREATE TABLE reencrypt.nonces (
+    key text PRIMARY KEY,
+    reserved bigint NOT NULL
 );

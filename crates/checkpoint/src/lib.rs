@@ -11,6 +11,7 @@
 mod chunk;
 mod error;
 mod keys;
+mod nonces;
 mod quarantine;
 mod run;
 mod store;

@@ -48,7 +48,7 @@ impl Store {
         };
         let mut out =
             sql.replace("{now}", now).replace("{for_update}", for_update).replace("{skip_locked}", skip_locked);
-        for table in ["run", "pass", "walk", "chunk", "quarantine", "acceptance", "event", "worker", "wave"] {
+        for table in ["run", "pass", "walk", "chunk", "quarantine", "acceptance", "event", "worker", "wave", "nonces"] {
             out = out.replace(&format!("{{{table}}}"), &format!("{prefix}{table}"));
         }
         out

@@ -44,7 +44,8 @@ pub struct Resealed {
 pub(crate) struct ResealJob {
     pub(crate) entries: Vec<Entry>,
     pub(crate) bytes: Vec<u8>,
-    pub(crate) invocations: u64,
+    /// by column: uses of its new key
+    pub(crate) invocations: Vec<u64>,
 }
 
 /// What becomes of one field, and where its new value stands in the job's buffer.
@@ -87,7 +88,12 @@ impl Resealed {
 
     /// How many AES-GCM (or other random-nonce) seals this batch made under the new key.
     pub fn invocations(&self) -> u64 {
-        self.jobs.iter().map(|job| job.invocations).sum()
+        self.jobs.iter().flat_map(|job| &job.invocations).sum()
+    }
+
+    /// The same of one column, whose key may be one of its own.
+    pub fn invocations_of(&self, column: usize) -> u64 {
+        self.jobs.iter().filter_map(|job| job.invocations.get(column)).sum()
     }
 
     fn entry(&self, row: usize, slot: usize) -> (&ResealJob, &Entry) {

@@ -1,6 +1,6 @@
 //! A compiled layout: reads and writes one byte layout of a ciphertext.
 use crate::{
-    LayoutError, LayoutSpec,
+    Fingerprint, LayoutError, LayoutSpec, SecretKey,
     aead::{Aead, KEY_LEN},
     arena::{Arena, Source},
     codec::Spelling,
@@ -97,6 +97,12 @@ impl Format {
     /// Whether a wrong key is always noticed. True of every cipher that this version reads.
     pub fn is_authenticated(&self) -> bool {
         true
+    }
+
+    /// Which key its cipher has under the configured `key` in that column: columns with the same one share its nonces.
+    pub fn sealing_key(&self, key: &SecretKey, table: &str, column: &str) -> Fingerprint {
+        let derived = self.0.derivation.derive(key.expose(), Names { table, column });
+        SecretKey::new(derived.to_vec()).fingerprint()
     }
 
     /// Whether the layout stands in a column of bytes (`bytea`, BLOB) rather than of text.

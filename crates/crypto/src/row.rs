@@ -54,7 +54,7 @@ impl RowCipher {
         let mut job = ResealJob {
             entries: vec![unset; range.len() * slots],
             bytes: Vec::with_capacity(stored_bytes(rows, range.clone(), slots)),
-            invocations: 0,
+            invocations: vec![0; self.columns.len()],
         };
         for (i, row) in range.enumerate() {
             self.reseal_row(rows, row, i * slots, expect, scratch, ivs, &mut job);
@@ -77,7 +77,7 @@ impl RowCipher {
             let stored = rows.field(row, column);
             let start = job.bytes.len();
             let (outcome, plaintext) =
-                cipher.reseal_field(scratch, stored, expect, ivs, &mut job.bytes, &mut job.invocations);
+                cipher.reseal_field(scratch, stored, expect, ivs, &mut job.bytes, &mut job.invocations[column]);
             job.entries[base + column] = Entry { outcome, start, end: job.bytes.len() };
             for index in &self.hashed_by[column] {
                 let slot = self.columns.len() + index;

@@ -102,12 +102,16 @@ impl<'w> Ahead<'w> {
             }
         };
         let Wave { rows, which, bounds, last } = wave;
-        let (pool, cipher) = (self.rotation.context.pool.clone(), self.table.cipher.clone());
+        let rotation = self.rotation;
+        let nonces = rotation.nonces.take(rotation, self.session, self.table, which.len()).await?;
+        let (pool, cipher) = (rotation.context.pool.clone(), self.table.cipher.clone());
         let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect);
         // What comes after this window is read bit by bit while it is written.
         let (batch, read) = if last { (resealed.await, Ok(())) } else { tokio::join!(resealed, self.read_on()) };
+        let batch = batch?;
+        nonces.settle(&batch);
         read?;
-        Ok(Some(Stage { batch: batch?, bounds, last }))
+        Ok(Some(Stage { batch, bounds, last }))
     }
 
     /// Reads what is missing of the next window; `None` at the chunk's end.

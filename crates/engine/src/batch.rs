@@ -72,6 +72,11 @@ impl Batch {
         Ok(Self { rows, which, resealed })
     }
 
+    /// How often the new key of a column was used.
+    pub(crate) fn invocations_of(&self, column: usize) -> u64 {
+        self.resealed.invocations_of(column)
+    }
+
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
         self.which.len()

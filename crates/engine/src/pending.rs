@@ -92,7 +92,9 @@ impl Writing<'_> {
         let mut tx = reader.begin(Mode::Read).await?;
         let rows = tx.read_keys(selection, keys, false).await?;
         tx.commit().await?;
+        let nonces = rotation.nonces.take(rotation, reader, table, rows.len()).await?;
         let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
+        nonces.settle(&batch);
         let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
         let settlement = Settlement::again(&batch, &self.chunk, keys, None);
         let settled = settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await;
@@ -108,10 +110,12 @@ impl Writing<'_> {
         keys: &[RowKey],
     ) -> Result<bool, Error> {
         let rotation = self.rotation;
+        let nonces = rotation.nonces.take(rotation, self.session, table, keys.len()).await?;
         let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
         let settled = async {
             let rows = tx.read_keys(selection, keys, true).await?;
             let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
+            nonces.settle(&batch);
             let settlement = Settlement::again(&batch, &self.chunk, keys, Some(Refused::Write));
             settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await
         };
@@ -129,9 +133,11 @@ impl Writing<'_> {
         let rotation = self.rotation;
         while !self.chunk.pending.is_empty() {
             let keys: Vec<_> = self.chunk.pending.iter().take(LOCKED_ROWS).cloned().collect();
+            let nonces = rotation.nonces.take(rotation, self.session, table, keys.len()).await?;
             let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
             let rows = tx.read_keys(selection, &keys, false).await?;
             let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
+            nonces.settle(&batch);
             let settlement = Settlement::again(&batch, &self.chunk, &keys, Some(Refused::Locked));
             let Some(settled) =
                 settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await?

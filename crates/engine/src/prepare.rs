@@ -1,6 +1,6 @@
 //! Everything before the first write.
 use crate::{
-    Approved, BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport,
+    Approved, BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport, nonces,
     rotation::Started,
     summary::{self, Saw},
     worker::End,
@@ -8,7 +8,7 @@ use crate::{
 use reencrypt_checkpoint::{Acceptance, NewRun, Run, RunState, Store};
 use reencrypt_crypto::Refusal;
 use reencrypt_db::{Dialect, Limits, Mode, Server, Session};
-use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions};
+use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions, judge_nonces};
 use std::{collections::HashMap, sync::Arc};
 
 /// Rows of one transaction, unless `--batch-rows` says otherwise.
@@ -372,8 +372,9 @@ async fn survey(
         let table = table.to_string();
         acceptances.iter().filter(|line| line.table == table && line.column == column).map(|line| line.accepted).sum()
     };
-    Ok(reencrypt_planner::survey(session, plan, configuration, &context.keys, &context.pool, options, &accepted)
-        .await?)
+    reencrypt_planner::survey(session, plan, configuration, &context.keys, &context.pool, options, &accepted).await?;
+    let reserved = nonces::reserved(context, session).await;
+    Ok(judge_nonces(plan, configuration, &context.keys, &reserved)?)
 }
 
 /// What was accepted before, where the role may read it: a role with SELECT on the data alone may not.

@@ -5,6 +5,7 @@ use crate::{
     control::{asked_pause, watch_run},
     failpoint::failpoint,
     held::Held,
+    nonces::Nonces,
     owner::Owner,
     pace::Pace,
     worker::{End, Worker},
@@ -40,6 +41,7 @@ pub(crate) struct Rotation {
     pub(crate) window_bytes_max: usize,
     pub(crate) owner: Owner,
     pub(crate) pace: Pace,
+    pub(crate) nonces: Nonces,
     pub(crate) pause: watch::Receiver<Option<Pause>>,
     /// Values that a person has accepted, by position of table and column.
     pub(crate) accepted: HashMap<(usize, String), u64>,
@@ -232,6 +234,7 @@ impl Started {
             // Each worker holds the window that it writes and the one that it reads.
             window_bytes_max: WINDOWS_BYTES_MAX / (2 * self.workers.max(1)),
             pace: Pace::new(self.options.rows_per_second_max),
+            nonces: Nonces::new(&self.context, &self.plan)?,
             store: self.store,
             run_id: self.run_id,
             plan: self.plan,

@@ -2,8 +2,8 @@
 use crate::{
     BlindIndexPlan, ClassCounts, ColumnPlan, Configuration, Error, Estimate, Finding, Keyring, Plan, TablePlan,
     TableSettings,
-    estimate::{estimate, nonce_budget},
-    finding,
+    estimate::estimate,
+    nonces::{Reserved, judge_nonces},
     order::order,
     plan::{PlanKey, VERSION},
     preflight::{self, Subject},
@@ -74,8 +74,7 @@ pub async fn draft(
         exposure: Vec::new(),
     };
     plan.estimate = estimate(&plan, tx.dialect());
-    plan.findings.extend(nonce_budget(&plan, configuration));
-    finding::sort(&mut plan.findings);
+    judge_nonces(&mut plan, configuration, keys, &Reserved::new())?;
     Ok(plan.seal())
 }
 

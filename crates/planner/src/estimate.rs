@@ -3,7 +3,7 @@
 //! The constants come from 300,000 rows of ten fields (16-byte-IV AES-256-GCM, 850 bytes a row, three indexes) on
 //! PostgreSQL 15, client and server on two cores: about 40,000 rewritten rows a second, 290,000 rows read and opened a
 //! second, 2.4 KB of WAL a rewritten row, and full pages, so that heap and indexes double until vacuum.
-use crate::{Configuration, Estimate, Finding, Order, Plan, TablePlan, chunk_rows};
+use crate::{ColumnPlan, Estimate, Order, Plan, TablePlan, chunk_rows};
 use reencrypt_crypto::PlaintextPolicy;
 use reencrypt_db::Dialect;
 
@@ -25,11 +25,6 @@ const GROWTH_IN_WAVES: f64 = 0.15;
 const ROW_BYTES_UNKNOWN: f64 = 850.0;
 /// Rows of a batch with default settings.
 const BATCH_ROWS: u32 = 1000;
-
-/// More than this many random nonces under one key are warned about.
-const NONCES_WARN: u64 = 1 << 31;
-/// So many random nonces under one key are refused (SP 800-38D, section 8.3), whatever the nonce's length.
-const NONCES_MAX: u64 = 1 << 32;
 
 /// The sum over the plan's tables.
 pub(crate) fn estimate(plan: &Plan, dialect: Dialect) -> Estimate {
@@ -66,12 +61,16 @@ pub(crate) fn estimate(plan: &Plan, dialect: Dialect) -> Estimate {
 
 /// Values of the table that are sealed under the new key, each by one random nonce.
 fn seals(table: &TablePlan) -> u64 {
-    let columns = table.columns.iter();
-    columns.map(|column| (table.rows_estimate as f64 * column_share(column)).ceil() as u64).sum()
+    table.columns.iter().map(|column| column_seals(table, column)).sum()
+}
+
+/// The same of one column.
+pub(crate) fn column_seals(table: &TablePlan, column: &ColumnPlan) -> u64 {
+    (table.rows_estimate as f64 * column_share(column)).ceil() as u64
 }
 
 /// The share of rows in which this column is written.
-fn column_share(column: &crate::ColumnPlan) -> f64 {
+fn column_share(column: &ColumnPlan) -> f64 {
     let encrypts = column.plaintext == PlaintextPolicy::Encrypt;
     let written = column.sample.old + if encrypts { column.sample.plaintext } else { 0 };
     share(written, column.sample.seen)
@@ -87,25 +86,4 @@ fn rewritten_share(table: &TablePlan) -> f64 {
 /// A share on a sample; all of it where there is no sample.
 fn share(part: u64, seen: u64) -> f64 {
     if seen == 0 { 1.0 } else { part as f64 / seen as f64 }
-}
-
-/// Whether a new key has nonces enough for the plan, by pair: `nonce_budget`.
-pub(crate) fn nonce_budget(plan: &Plan, configuration: &Configuration) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (pair, &estimated) in &plan.estimate.key_invocations {
-        let prior = configuration.keys.get(pair).map_or(0, |key| key.prior_invocations);
-        let total = prior.saturating_add(estimated);
-        let used = format!(
-            "pair {pair}: about {estimated} values will be sealed under the new key, after {prior} that the application sealed; "
-        );
-        if total >= NONCES_MAX {
-            let ways = "a key may be used with 2^32 random nonces at most. Use one key a table (several [key.*] pairs), or a format \
-                        that derives a key a table";
-            findings.push(Finding::fail("nonce_budget", used + ways));
-        } else if total >= NONCES_WARN {
-            let ways = "a key may be used with 2^32 random nonces at most: plan its successor";
-            findings.push(Finding::warn("nonce_budget", used + ways));
-        }
-    }
-    findings
 }

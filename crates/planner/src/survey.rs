@@ -13,8 +13,8 @@ pub use unlisted::unlisted;
 use crate::{
     Ceiling, Configuration, Error, Keyring, Plan, TablePlan,
     bind::{gate_cipher, row_cipher, selections},
-    estimate::{estimate, nonce_budget},
-    finding,
+    estimate::estimate,
+    nonces::{Reserved, judge_nonces},
     schema::with_row_key,
 };
 use batch::{begin_classifying, rows_within};
@@ -123,10 +123,7 @@ pub async fn survey(
             .extend(unlisted(session, configuration, keys, pool, options.sample.min(UNLISTED_ROWS_MAX)).await?);
     }
     plan.estimate = estimate(plan, session.dialect());
-    plan.findings.retain(|finding| finding.code != "nonce_budget");
-    plan.findings.extend(nonce_budget(plan, configuration));
-    finding::sort(&mut plan.findings);
-    Ok(())
+    judge_nonces(plan, configuration, keys, &Reserved::new())
 }
 
 /// One table's sample, and with `full` all of it; `None` where this role cannot read it (which the plan has a finding

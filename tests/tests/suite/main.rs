@@ -42,6 +42,7 @@ mod failpoints;
 mod keys;
 mod kill;
 mod large;
+mod nonces;
 mod patients;
 mod privileges;
 mod process;

@@ -1,7 +1,8 @@
 use super::*;
-use crate::{Configuration, Severity, chunk_rows, estimate};
-use reencrypt_crypto::BlindIndexSpec;
+use crate::{Configuration, Keyring, Severity, chunk_rows, estimate, judge_nonces, sealing_keys};
+use reencrypt_crypto::{BlindIndexSpec, KeyPair, SecretKey};
 use reencrypt_db::Dialect;
+use std::sync::Arc;
 
 /// A plan of one table, as a draft makes it.
 pub(crate) fn a_plan() -> Plan {
@@ -179,19 +180,47 @@ fn estimates_scale_with_what_is_to_do() {
     assert_eq!(estimate::estimate(&plan, Dialect::Postgres).values, 165_000);
 }
 
+/// The findings about nonces of a plan whose application has sealed `prior` values, after runs that reserved `reserved` for each key.
+fn nonce_findings(mut plan: Plan, prior: u64, reserved: u64) -> Vec<Severity> {
+    let mut configuration = Configuration::from_environment();
+    configuration.keys.get_mut("default").unwrap().prior_invocations = prior;
+    let new = || SecretKey::new((7..39).collect());
+    let keys = Keyring::from([("default".to_owned(), Arc::new(KeyPair { old: None, new: Some(new()) }))]);
+    let sealing = sealing_keys(&plan, &plan.tables[0], &new()).unwrap();
+    judge_nonces(&mut plan, &configuration, &keys, &sealing.into_iter().map(|key| (key, reserved)).collect()).unwrap();
+    let found = plan.findings.into_iter().filter(|finding| finding.code == "nonce_budget");
+    found.map(|finding| finding.severity).collect()
+}
+
 #[test]
 fn nonces_are_warned_about_at_half_and_refused_at_the_end() {
-    let budget = |prior: u64| {
-        let mut plan = a_plan();
-        plan.estimate = estimate::estimate(&plan, Dialect::Postgres);
-        let mut configuration = Configuration::from_environment();
-        configuration.keys.get_mut("default").unwrap().prior_invocations = prior;
-        estimate::nonce_budget(&plan, &configuration).into_iter().map(|finding| finding.severity).collect::<Vec<_>>()
-    };
+    let budget = |prior| nonce_findings(a_plan(), prior, 0);
     assert_eq!(budget(0), []);
     assert_eq!(budget((1 << 31) - 600_001), []);
     assert_eq!(budget((1 << 31) - 600_000), [Severity::Warn]);
     assert_eq!(budget((1 << 32) - 600_001), [Severity::Warn]);
     assert_eq!(budget((1 << 32) - 600_000), [Severity::Fail]);
     assert_eq!(budget(u64::MAX), [Severity::Fail]);
+    // What earlier runs reserved counts too.
+    assert_eq!(nonce_findings(a_plan(), 1 << 31, (1 << 31) - 700_000), [Severity::Warn]);
+    assert_eq!(nonce_findings(a_plan(), 1 << 31, (1 << 31) - 600_000), [Severity::Fail]);
+}
+
+/// The way out that the finding names is one: columns with keys of their own do not share nonces.
+#[test]
+fn a_key_derived_for_each_column_has_nonces_of_its_own() {
+    let layout = |info: &str| -> LayoutSpec {
+        let text = r#"{"cipher": "aes-256-gcm", "text": "{iv:b64}:{tag:b64}:{ct:b64}", "iv": {"len": 12},
+            "key": {"kdf": [{"hkdf": "sha256", "info": "INFO"}]}}"#;
+        serde_json::from_str(&text.replace("INFO", info)).unwrap()
+    };
+    let with = |info: &str| {
+        let mut plan = a_plan();
+        plan.layouts.insert("mine".into(), layout(info));
+        plan.tables[0].columns.iter_mut().for_each(|column| column.write = "mine".into());
+        nonce_findings(plan, (1 << 32) - 500_000, 0)
+    };
+    assert_eq!(with("all"), [Severity::Fail], "600,000 under one key");
+    assert_eq!(with("{table}"), [Severity::Fail], "both columns are of one table");
+    assert_eq!(with("{column}"), [Severity::Warn], "300,000 under each key");
 }
