@@ -50,6 +50,8 @@ enum State {
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) rows: Vec<PgRow>,
+    /// Of each row the bytes that a bound counts; empty without a bound.
+    pub(crate) lengths: Vec<u32>,
     pub(crate) affected: u64,
     /// The rows are not all of them: their bytes reached the bound.
     pub(crate) cut: bool,
@@ -257,7 +259,9 @@ async fn collect(
             Either::Left(done) => outcome.affected += done.rows_affected(),
             Either::Right(row) => {
                 if let Some(bound) = &bound {
-                    bytes += length(&row, bound.columns.start, bound.columns.len());
+                    let length = length(&row, bound.columns.start, bound.columns.len());
+                    bytes += length;
+                    outcome.lengths.push(u32::try_from(length).unwrap_or(u32::MAX));
                     outcome.cut = bytes >= bound.bytes_max;
                 }
                 outcome.rows.push(row);

@@ -1,7 +1,7 @@
 //! The data path: keyset reads, reads by key, and the compare-and-set write.
 use super::{
     Connection, Rows,
-    connection::Bound,
+    connection::{Bound, Outcome},
     rows::{self, key_parts},
     selection::Selection,
     wire::{INT4, INT4_ARRAY, Parameters, TEXT, XID, XID_ARRAY},
@@ -58,16 +58,17 @@ impl Connection {
             self.batch_rows_max = self.batch_rows_max.saturating_mul(2);
         }
         let last = !outcome.cut && read < limit as usize;
-        Ok(batch(outcome.rows, selection, last))
+        Ok(batch(outcome, selection, last))
     }
 
     pub(crate) async fn read_keys(&mut self, chosen: &Chosen, keys: &[RowKey], lock: bool) -> Result<crate::Rows> {
         let selection = keyed(chosen)?;
         if keys.is_empty() {
-            return Ok(batch(Vec::new(), selection, true));
+            return Ok(batch(Outcome::default(), selection, true));
         }
         let with = key_arrays(chosen, keys)?;
-        let read = self.query("reading rows by key", &selection.read_keys(lock), with).await;
+        let unbounded = Bound { bytes_max: usize::MAX, ..bound(selection) };
+        let read = self.query_bounded("reading rows by key", &selection.read_keys(lock), with, unbounded).await;
         Ok(batch(read.map_err(|error| error.about(chosen.table()))?, selection, true))
     }
 
@@ -129,8 +130,9 @@ pub(crate) fn bound(selection: &Selection) -> Bound {
     Bound { columns: first..first + selection.slots.len(), bytes_max: BATCH_BYTES_MAX }
 }
 
-pub(crate) fn batch(rows: Vec<sqlx::postgres::PgRow>, selection: &Selection, last: bool) -> crate::Rows {
-    crate::Rows(Batch::Postgres(Rows::new(rows, selection.key.len(), selection.slots.len(), last)))
+pub(crate) fn batch(outcome: Outcome, selection: &Selection, last: bool) -> crate::Rows {
+    let Outcome { rows, lengths, .. } = outcome;
+    crate::Rows(Batch::Postgres(Rows::new(rows, lengths, selection.key.len(), selection.slots.len(), last)))
 }
 
 /// An int8 of a result.

@@ -7,15 +7,18 @@ pub(crate) struct Rows {
     rows: Vec<PgRow>,
     /// Key columns; none in a heap scan.
     arity: usize,
+    /// Of each row the bytes of its fields.
+    lengths: Vec<u32>,
     bytes: usize,
     last: bool,
     slots: usize,
 }
 
 impl Rows {
-    pub(crate) fn new(rows: Vec<PgRow>, arity: usize, slots: usize, last: bool) -> Self {
-        let bytes = rows.iter().map(|row| length(row, arity, slots)).sum();
-        Self { rows, arity, bytes, last, slots }
+    /// `lengths` are those of the rows' fields, as counted when they came in.
+    pub(crate) fn new(rows: Vec<PgRow>, lengths: Vec<u32>, arity: usize, slots: usize, last: bool) -> Self {
+        let bytes = lengths.iter().map(|length| *length as usize).sum();
+        Self { rows, arity, lengths, bytes, last, slots }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -43,6 +46,7 @@ impl Rows {
     /// The rows of `other` behind these.
     pub(crate) fn append(&mut self, other: Self) {
         self.rows.extend(other.rows);
+        self.lengths.extend(other.lengths);
         self.bytes += other.bytes;
         self.last = other.last;
     }
@@ -55,7 +59,7 @@ impl Rows {
 
     /// The sum of the row's field lengths.
     pub(crate) fn row_bytes(&self, row: usize) -> usize {
-        length(&self.rows[row], self.arity, self.slots)
+        self.lengths[row] as usize
     }
 
     /// A key column of a row, as it will be bound again.

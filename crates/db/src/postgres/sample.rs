@@ -38,7 +38,7 @@ impl Connection {
                     let more = old * (wanted / found.max(1.0)).min(10.0) * 1.3;
                     share = (more < 0.5).then_some(more);
                 }
-                _ => return Ok(batch(outcome.rows, selection, true)),
+                _ => return Ok(batch(outcome, selection, true)),
             }
         }
     }

@@ -105,7 +105,8 @@ impl Connection {
                 }
             }
             if !outcome.rows.is_empty() {
-                return Ok(Some(crate::Rows(Batch::Postgres(Rows::new(outcome.rows, 0, slots, false)))));
+                let rows = Rows::new(outcome.rows, outcome.lengths, 0, slots, false);
+                return Ok(Some(crate::Rows(Batch::Postgres(rows))));
             }
         }
         Ok(None)
