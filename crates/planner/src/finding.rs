@@ -63,7 +63,7 @@ impl Finding {
     }
 
     /// A finding that is printed.
-    pub(crate) fn warn(code: &str, message: impl Into<String>) -> Self {
+    pub fn warn(code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Warn, code, message)
     }
 
