@@ -50,11 +50,20 @@ pub struct Prepared {
     accepted: HashMap<(usize, String), u64>,
 }
 
-/// `plan`: draft, survey, findings as a report with exit code 0 or 1, and the plan's value for `--out`. Needs SELECT alone.
-pub async fn plan(context: &Context, tables: &[String], options: SurveyOptions) -> Result<(Plan, Report), Error> {
+/// `plan`: draft, survey, findings as a report with exit code 0 or 1, and the plan's value for `--out`. Needs SELECT alone. `broken` is what
+/// is wrong with keys that could not be read; discovery, which tries keys, then waits until they can.
+pub async fn plan(
+    context: &Context,
+    tables: &[String],
+    options: SurveyOptions,
+    broken: Vec<Finding>,
+) -> Result<(Plan, Report), Error> {
     let mut session = context.database.session().await?;
     let past = Past::read(context, &mut session).await;
-    let (configuration, found) = configuration(context, &mut session, options.sample).await?;
+    let (configuration, found) = match broken.is_empty() {
+        true => configuration(context, &mut session, options.sample).await?,
+        false => (context.configuration.clone(), broken),
+    };
     let mut plan = draft(context, &mut session, &configuration, tables, false).await?;
     add(&mut plan, found);
     // Discovery has just looked at every column.

@@ -160,7 +160,7 @@ impl Rotation {
             batch.tally(column, tally.entry((pass, table.index, column)).or_default());
         }
         self.within_ceiling(pass, table, &tally).map_err(|message| {
-            let hint = "see `reencrypt quarantine list`; if they are known, `reencrypt run --resume --max-unreadable N` goes on";
+            let hint = "`reencrypt plan --full` counts them by column; if they are known, `reencrypt run --resume --max-unreadable N` goes on";
             Error::refused("ceiling_reached", message, hint)
         })
     }

@@ -70,7 +70,10 @@ impl Worker {
                 }
                 Ok(Step::Nothing(why)) => {
                     (tries, success) = (0, Instant::now());
-                    self.rotation.set_waiting(Some(why.to_owned()));
+                    // What another worker waits for says more.
+                    if self.rotation.waiting().is_none() {
+                        self.rotation.set_waiting(Some(why.to_owned()));
+                    }
                     self.rotation.sleep(IDLE).await;
                 }
                 Ok(Step::Ended(state)) => return Ok(End::State(state)),

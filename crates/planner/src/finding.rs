@@ -58,7 +58,7 @@ impl Finding {
     }
 
     /// A finding that `run` refuses.
-    pub(crate) fn fail(code: &str, message: impl Into<String>) -> Self {
+    pub fn fail(code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Fail, code, message)
     }
 

@@ -68,7 +68,13 @@ async fn a_key_that_is_missing_malformed_or_of_the_wrong_length(engine: Engine) 
         scene.refused(&with(name, &not_hex), "key_malformed", &[name]).await;
         scene.refused(&with(name, &KEYS.old_hex()[..62]), "key_length", &[name]).await;
         scene.refused(&with(name, &format!("{}aa", KEYS.old_hex())), "key_length", &[name]).await;
+        scene.finding(&with(name, &not_hex), "key_malformed", &[name]).await;
+        scene.finding(&with(name, &KEYS.old_hex()[..62]), "key_length", &[name]).await;
     }
+    let keyless = operator(&scene.db).unset("OLD_KEY").unset("NEW_KEY");
+    scene.finding(&keyless, "key_missing", &["OLD_KEY"]).await;
+    std::fs::remove_file(keyless.folder().join("reencrypt.toml")).expect("the configuration");
+    scene.finding(&keyless, "key_missing", &["OLD_KEY"]).await;
     // One newline at the end is what an editor leaves.
     let newline = with("OLD_KEY", &format!("{}\n", KEYS.old_hex()));
     newline.run(&["plan"]).await.expect_code(0);
