@@ -2,7 +2,7 @@
 use super::{
     begin::{READ_DEADLINE_MS, READ_STATEMENT_MS, begin},
     failure,
-    rows::length,
+    rows::Cells,
     wire::Parameters,
 };
 use crate::{
@@ -49,8 +49,11 @@ enum State {
 /// What a statement brought.
 #[derive(Default)]
 pub(crate) struct Outcome {
+    /// Without a bound.
     pub(crate) rows: Vec<PgRow>,
-    /// Of each row the bytes that a bound counts; empty without a bound.
+    /// With one.
+    pub(crate) cells: Cells,
+    /// Of each row of `cells` the bytes that the bound counts.
     pub(crate) lengths: Vec<u32>,
     pub(crate) affected: u64,
     /// The rows are not all of them: their bytes reached the bound.
@@ -258,13 +261,14 @@ async fn collect(
         match item {
             Either::Left(done) => outcome.affected += done.rows_affected(),
             Either::Right(row) => {
-                if let Some(bound) = &bound {
-                    let length = length(&row, bound.columns.start, bound.columns.len());
-                    bytes += length;
-                    outcome.lengths.push(u32::try_from(length).unwrap_or(u32::MAX));
-                    outcome.cut = bytes >= bound.bytes_max;
-                }
-                outcome.rows.push(row);
+                let Some(bound) = &bound else {
+                    outcome.rows.push(row);
+                    continue;
+                };
+                let length = outcome.cells.push(&row, &bound.columns);
+                bytes += length;
+                outcome.lengths.push(u32::try_from(length).unwrap_or(u32::MAX));
+                outcome.cut = bytes >= bound.bytes_max;
                 if outcome.cut {
                     // What the server still sends is skipped before the next statement.
                     break;

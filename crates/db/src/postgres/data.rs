@@ -50,7 +50,7 @@ impl Connection {
         let sql = selection.batch(after.is_none());
         let read = self.query_bounded("reading a batch", sql, with, bound(selection)).await;
         let outcome = read.map_err(|error| error.about(chosen.table()))?;
-        let read = outcome.rows.len();
+        let read = outcome.cells.len();
         // The server computes and sends all that was asked for, so ask for less after too much and for more again after little.
         if outcome.cut {
             self.batch_rows_max = u32::try_from(read).unwrap_or(u32::MAX).saturating_mul(5) / 4 + 1;
@@ -131,8 +131,8 @@ pub(crate) fn bound(selection: &Selection) -> Bound {
 }
 
 pub(crate) fn batch(outcome: Outcome, selection: &Selection, last: bool) -> crate::Rows {
-    let Outcome { rows, lengths, .. } = outcome;
-    crate::Rows(Batch::Postgres(Rows::new(rows, lengths, selection.key.len(), selection.slots.len(), last)))
+    let Outcome { cells, lengths, .. } = outcome;
+    crate::Rows(Batch::Postgres(Rows::new(cells, lengths, selection.key.len(), selection.slots.len(), last)))
 }
 
 /// An int8 of a result.

@@ -1,10 +1,11 @@
 //! A batch as it came over the wire.
 use crate::RowKey;
 use sqlx::{Row, ValueRef, postgres::PgRow};
+use std::ops::Range;
 
 /// Rows whose first columns are the key, then the slots, then the version and the place (of a scanned row the place alone).
 pub(crate) struct Rows {
-    rows: Vec<PgRow>,
+    cells: Cells,
     /// Key columns; none in a heap scan.
     arity: usize,
     /// Of each row the bytes of its fields.
@@ -16,23 +17,23 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// `lengths` are those of the rows' fields, as counted when they came in.
-    pub(crate) fn new(rows: Vec<PgRow>, lengths: Vec<u32>, arity: usize, slots: usize, last: bool) -> Self {
+    pub(crate) fn new(cells: Cells, lengths: Vec<u32>, arity: usize, slots: usize, last: bool) -> Self {
         let bytes = lengths.iter().map(|length| *length as usize).sum();
-        Self { rows, arity, lengths, bytes, last, slots }
+        Self { cells, arity, lengths, bytes, last, slots }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.cells.len()
     }
 
     pub(crate) fn key(&self, row: usize) -> RowKey {
         assert!(self.arity > 0, "rows of a heap scan have no key");
-        key(&self.rows[row], self.arity)
+        encoded((0..self.arity).map(|column| (self.cells.types[column], self.cells.value(row, column))))
     }
 
     pub(crate) fn field(&self, row: usize, slot: usize) -> Option<&[u8]> {
         assert!(slot < self.slots, "slot {slot} of {}", self.slots);
-        value(&self.rows[row], self.arity + slot)
+        self.cells.value(row, self.arity + slot)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -45,7 +46,7 @@ impl Rows {
 
     /// The rows of `other` behind these.
     pub(crate) fn append(&mut self, other: Self) {
-        self.rows.extend(other.rows);
+        self.cells.append(other.cells);
         self.lengths.extend(other.lengths);
         self.bytes += other.bytes;
         self.last = other.last;
@@ -54,7 +55,7 @@ impl Rows {
     /// The block of the heap in which the row stood when it was read.
     pub(crate) fn page(&self, row: usize) -> Option<u32> {
         let version = usize::from(self.arity > 0);
-        place(value(&self.rows[row], self.arity + self.slots + version)?).map(|(block, _)| block)
+        place(self.cells.value(row, self.arity + self.slots + version)?).map(|(block, _)| block)
     }
 
     /// The sum of the row's field lengths.
@@ -64,12 +65,70 @@ impl Rows {
 
     /// A key column of a row, as it will be bound again.
     pub(crate) fn key_part(&self, row: usize, part: usize) -> Option<&[u8]> {
-        value(&self.rows[row], part)
+        self.cells.value(row, part)
     }
 
     /// The transaction that wrote the row as it was read.
     pub(crate) fn version(&self, row: usize) -> Option<&[u8]> {
-        value(&self.rows[row], self.arity + self.slots)
+        self.cells.value(row, self.arity + self.slots)
+    }
+}
+
+/// Values of many rows, one behind another in one piece of memory: a window's rows are visited in another order than they came in, and each value of a row of the
+/// driver's own is looked up in three places.
+#[derive(Default)]
+pub(crate) struct Cells {
+    bytes: Vec<u8>,
+    /// Where each value ends; [`NULL`] is set where there is none.
+    ends: Vec<u64>,
+    /// Of the columns, by their type's identifier.
+    types: Vec<u32>,
+}
+
+const NULL: u64 = 1 << 63;
+
+impl Cells {
+    /// Adds a row; all have the same columns. Gives back how many bytes there are in those of `counted`.
+    pub(crate) fn push(&mut self, row: &PgRow, counted: &Range<usize>) -> usize {
+        let mut length = 0;
+        if self.types.is_empty() {
+            self.types = row.columns().iter().map(TypeOid::type_info_oid).collect();
+        }
+        for column in 0..self.types.len() {
+            let value = value(row, column);
+            let bytes = value.unwrap_or_default();
+            self.bytes.extend_from_slice(bytes);
+            self.ends.push(self.bytes.len() as u64 | if value.is_none() { NULL } else { 0 });
+            length += if counted.contains(&column) { bytes.len() } else { 0 };
+        }
+        length
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len().checked_div(self.types.len()).unwrap_or_default()
+    }
+
+    /// The raw value of a column; `None` is NULL.
+    pub(crate) fn value(&self, row: usize, column: usize) -> Option<&[u8]> {
+        let at = row * self.types.len() + column;
+        let end = self.ends[at];
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before] & !NULL);
+        (end & NULL == 0).then(|| &self.bytes[start as usize..end as usize])
+    }
+
+    /// The same of the last row.
+    pub(crate) fn last(&self, column: usize) -> Option<&[u8]> {
+        self.value(self.len().checked_sub(1)?, column)
+    }
+
+    fn append(&mut self, other: Self) {
+        if self.types.is_empty() {
+            *self = other;
+            return;
+        }
+        let before = self.bytes.len() as u64;
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|end| end + before));
     }
 }
 
@@ -84,17 +143,16 @@ pub(crate) fn value(row: &PgRow, column: usize) -> Option<&[u8]> {
     row.try_get_raw(column).ok().filter(|value| !value.is_null()).and_then(|value| value.as_bytes().ok())
 }
 
-/// The sum of some columns' lengths.
-pub(crate) fn length(row: &PgRow, first: usize, count: usize) -> usize {
-    (first..first + count).filter_map(|column| value(row, column)).map(<[u8]>::len).sum()
+/// The row's first columns as a key.
+pub(crate) fn key(row: &PgRow, arity: usize) -> RowKey {
+    encoded((0..arity).map(|column| (row.columns()[column].type_info_oid(), value(row, column))))
 }
 
-/// The row's first columns as a key: for each its type and its length, four bytes each, and its binary form.
-pub(crate) fn key(row: &PgRow, arity: usize) -> RowKey {
-    let mut bytes = Vec::with_capacity(arity * 24);
-    for column in 0..arity {
-        let oid = row.columns()[column].type_info_oid();
-        let value = value(row, column).unwrap_or_default();
+/// A key: for each column its type and its length, four bytes each, and its binary form.
+fn encoded<'v>(parts: impl ExactSizeIterator<Item = (u32, Option<&'v [u8]>)>) -> RowKey {
+    let mut bytes = Vec::with_capacity(parts.len() * 24);
+    for (oid, value) in parts {
+        let value = value.unwrap_or_default();
         bytes.extend_from_slice(&oid.to_be_bytes());
         bytes.extend_from_slice(&(value.len() as u32).to_be_bytes());
         bytes.extend_from_slice(value);
@@ -132,17 +190,35 @@ impl TypeOid for sqlx::postgres::PgColumn {
 mod tests {
     use super::*;
 
-    fn encoded(parts: &[(u32, &[u8])]) -> RowKey {
-        let part = |(oid, value): &(u32, &[u8])| {
-            [&oid.to_be_bytes()[..], &(value.len() as u32).to_be_bytes()[..], value].concat()
+    fn key_of(parts: &[(u32, &[u8])]) -> RowKey {
+        encoded(parts.iter().map(|(oid, value)| (*oid, Some(*value))))
+    }
+
+    #[test]
+    fn cells_stand_behind_one_another() {
+        let row = |values: [Option<&[u8]>; 2]| {
+            let mut cells = Cells { types: vec![25, 25], ..Cells::default() };
+            for value in values {
+                cells.bytes.extend_from_slice(value.unwrap_or_default());
+                cells.ends.push(cells.bytes.len() as u64 | if value.is_none() { NULL } else { 0 });
+            }
+            cells
         };
-        RowKey::from_bytes(parts.iter().flat_map(part).collect())
+        let mut cells = Cells::default();
+        assert_eq!((cells.len(), cells.last(0)), (0, None));
+        let rows = [[Some(&b"ab"[..]), None], [None, Some(b"")], [Some(b"c"), Some(b"def")]];
+        rows.iter().for_each(|values| cells.append(row(*values)));
+        assert_eq!(cells.len(), 3);
+        for (at, values) in rows.iter().enumerate() {
+            assert_eq!([cells.value(at, 0), cells.value(at, 1)], *values);
+        }
+        assert_eq!(cells.last(1), Some(&b"def"[..]));
     }
 
     #[test]
     fn the_parts_of_a_key_come_back() {
         let parts: [(u32, &[u8]); 3] = [(23, &[0, 0, 0, 7]), (25, b""), (2950, &[9; 16])];
-        assert_eq!(key_parts(&encoded(&parts)).as_deref(), Some(&parts[..]));
+        assert_eq!(key_parts(&key_of(&parts)).as_deref(), Some(&parts[..]));
     }
 
     #[test]
@@ -153,7 +229,7 @@ mod tests {
 
     #[test]
     fn every_truncation_is_noticed() {
-        let whole = encoded(&[(23, &[0, 0, 0, 7]), (25, b"ab")]);
+        let whole = key_of(&[(23, &[0, 0, 0, 7]), (25, b"ab")]);
         let boundaries = [0, 12, whole.as_bytes().len()];
         for length in 0..=whole.as_bytes().len() {
             let cut = RowKey::from_bytes(whole.as_bytes()[..length].to_vec());

@@ -31,7 +31,7 @@ impl Connection {
             let read = self.query_bounded("sampling", &sql, Parameters::default(), bound(selection)).await;
             let outcome = read.map_err(|error| error.about(chosen.table()))?;
             tried += 1;
-            let (found, wanted) = (outcome.rows.len() as f64, f64::from(rows_max));
+            let (found, wanted) = (outcome.cells.len() as f64, f64::from(rows_max));
             match share {
                 // Fewer rows to a page than thought: look at more pages.
                 Some(old) if !outcome.cut && tried < TRIES && found < wanted * 0.7 => {

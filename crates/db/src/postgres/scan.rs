@@ -4,7 +4,7 @@ use super::{
     begin::heap_alone,
     connection::Bound,
     data::{BATCH_BYTES_MAX, name_of, number},
-    rows::{place, value},
+    rows::place,
     selection::{Portion, SIZE},
     wire::Parameters,
 };
@@ -96,16 +96,16 @@ impl Connection {
             let sql = selection.portion(&portion);
             let read = self.query_bounded("scanning a heap", &sql, Parameters::default(), bound).await;
             let outcome = read.map_err(|error| error.about(chosen.table()))?;
-            let place = outcome.rows.last().and_then(|row| place(value(row, slots)?));
+            let place = outcome.cells.last(slots).and_then(place);
             match place {
-                Some(place) if outcome.cut || outcome.rows.len() == ROWS_MAX as usize => scan.after = place,
+                Some(place) if outcome.cut || outcome.cells.len() == ROWS_MAX as usize => scan.after = place,
                 _ => {
                     scan.stripes = stripes.next();
                     scan.after = (scan.stripes.start, 0);
                 }
             }
-            if !outcome.rows.is_empty() {
-                let rows = Rows::new(outcome.rows, outcome.lengths, 0, slots, false);
+            if outcome.cells.len() > 0 {
+                let rows = Rows::new(outcome.cells, outcome.lengths, 0, slots, false);
                 return Ok(Some(crate::Rows(Batch::Postgres(rows))));
             }
         }
