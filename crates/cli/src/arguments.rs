@@ -165,7 +165,7 @@ pub(crate) enum Purpose {
 /// `plan`
 #[derive(Debug, Args)]
 pub(crate) struct PlanArguments {
-    /// Write the plan to a file
+    /// Write the plan to a new file
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Values looked at per column

@@ -77,10 +77,29 @@ struct Watcher(Arc<Mutex<Model>>);
 impl Observer for Watcher {
     fn event(&self, event: &Event) {
         match event {
-            Event::BatchCommitted { .. } | Event::Verified { .. } => tracing::debug!(?event),
-            _ => tracing::info!(?event),
+            Event::BatchCommitted { .. } | Event::Verified { .. } => {
+                tracing::debug!(?event, "{}", what_happened(event))
+            }
+            _ => tracing::info!(?event, "{}", what_happened(event)),
         }
         lock(&self.0).take(event, Instant::now());
+    }
+}
+
+/// The event for the log, whose lines hold its details beside this.
+fn what_happened(event: &Event) -> &str {
+    match event {
+        Event::RunStarted { resumed: false, .. } => "the run started",
+        Event::RunStarted { resumed: true, .. } => "the run goes on",
+        Event::PassStarted { .. } => "a pass began",
+        Event::BatchCommitted { .. } => "a batch was committed",
+        Event::ChunkFinished { .. } => "a chunk was finished",
+        Event::Waiting { .. } => "waiting",
+        Event::Resumed => "going on after waiting",
+        Event::Quarantined { .. } => "values were left alone",
+        Event::Verified { .. } => "rows were verified",
+        Event::Note { message } => message,
+        _ => "something happened",
     }
 }
 
@@ -188,10 +207,13 @@ impl Model {
         }
     }
 
-    /// Rows that are to be done, and never fewer than are done: an estimate can be too low.
+    /// Rows that are to be done. An estimate can be too low: then this grows by what a table has more of, since the others have theirs
+    /// before them still.
     fn total(&self) -> Option<u64> {
         let sum = || self.tables.iter().map(|table| table.expected).sum::<Option<u64>>().filter(|n| *n > 0);
-        self.expected.or_else(sum).map(|n| n.max(self.done))
+        let more = |table: &TableProgress| table.expected.map_or(0, |expected| table.done.saturating_sub(expected));
+        let more: u64 = self.tables.iter().map(more).sum();
+        self.expected.or_else(sum).map(|n| (n + more).max(self.done))
     }
 
     fn rows_per_second(&self, now: Instant) -> Option<f64> {
@@ -322,6 +344,10 @@ impl Bars {
 }
 
 fn set(bar: &ProgressBar, done: u64, expected: Option<u64>) {
+    // Each is drawn at once, and a new pass has fewer of both: the bar never says that more is done than there is.
+    if done < bar.position() {
+        bar.set_position(done);
+    }
     bar.set_length(expected.unwrap_or(done).max(done));
     bar.set_position(done);
 }
@@ -383,6 +409,9 @@ mod tests {
         model.take(&Event::Verified { table: patient(), rows: 8 }, now);
         assert_eq!(model.line(now), "reading: 8 rows");
         model.table("public.Patient").expected = Some(1);
-        assert_eq!(model.line(now), "reading: 8 of 8 rows (100 %)");
+        assert_eq!(model.line(now), "reading: 8 of 13 rows (61 %)", "the other table has its five before it still");
+        let other = TableName { schema: "main".into(), name: "Patient".into() };
+        model.take(&Event::Verified { table: other, rows: 5 }, now);
+        assert_eq!(model.line(now), "reading: 13 of 13 rows (100 %)");
     }
 }

@@ -38,7 +38,8 @@ impl Shell {
         words.join(" ")
     }
 
-    /// `text` with its commands made to find the same configuration: those in backticks, and the ones after `next: ` and `&& `.
+    /// `text` with its commands made to find the same configuration: those in backticks, and the ones after
+    /// `next: `, `&& ` and `$ `.
     pub(crate) fn complete(&self, text: &str, form: OutputForm) -> String {
         let prefix = match form {
             OutputForm::Text => self.prefix.clone(),
@@ -49,10 +50,11 @@ impl Shell {
         while let Some(at) = rest.find(NAME) {
             let (before, name) = rest.split_at(at);
             complete.push_str(before);
-            let starts = ["`", "next: ", "\"next\": \"", "&& "].iter().any(|start| before.ends_with(start));
+            let starts = ["`", "next: ", "\"next\": \"", "&& ", "$ "].iter().any(|start| before.ends_with(start));
             let after = &name[NAME.len()..];
             // What was typed, or is about another file, has its flags already.
-            let has_flags = after.starts_with(" --config ") || after.trim_start().starts_with(&self.typed.join(" "));
+            let is_typed = !self.typed.is_empty() && after.trim_start().starts_with(&self.typed.join(" "));
+            let has_flags = after.starts_with(" --config ") || is_typed;
             let is_free = FREE.iter().any(|free| after.strip_prefix(' ').is_some_and(|word| word.starts_with(free)));
             let is_command = starts && after.starts_with(' ') && !has_flags && !is_free;
             complete.push_str(if is_command { &prefix } else { NAME });
@@ -101,6 +103,7 @@ mod tests {
             "see `reencrypt --config 'a b.toml' status`\n\nnext: reencrypt --config 'a b.toml' continue && \
              reencrypt --config 'a b.toml' run --resume; reencrypt is the tool"
         );
+        assert_eq!(shell.complete("$ reencrypt verify", OutputForm::Text), "$ reencrypt --config 'a b.toml' verify");
         let free = "`reencrypt init --write x.toml` makes one";
         assert_eq!(shell.complete(free, OutputForm::Text), free);
         let again = format!("`{}`", shell.again(&["--yes".to_owned()]));

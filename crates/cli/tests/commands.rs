@@ -17,10 +17,10 @@ fn a_key_file_that_others_may_read_is_refused() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("opened");
     let configuration = "[key.phi]\nold = \"file:open.key\"\nnew = \"env:NEW_KEY\"\n";
     fs::write(folder.path().join("reencrypt.toml"), configuration).expect("written");
-    let plan =
-        Command::new(env!("CARGO_BIN_EXE_reencrypt")).arg("plan").current_dir(&folder).output().expect("it starts");
-    let told = String::from_utf8(plan.stderr).expect("text");
-    assert_eq!(plan.status.code(), Some(2), "{told}");
+    let run =
+        Command::new(env!("CARGO_BIN_EXE_reencrypt")).arg("run").current_dir(&folder).output().expect("it starts");
+    let told = String::from_utf8(run.stderr).expect("text");
+    assert_eq!(run.status.code(), Some(2), "{told}");
     assert!(told.contains("open.key") && told.contains("chmod"), "{told}");
     assert!(!told.contains("0707"), "the key was shown");
 }

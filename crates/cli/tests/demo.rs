@@ -25,7 +25,15 @@ fn the_story_goes_as_told_and_its_folder_can_be_used() {
     assert!(told.contains("killed; committed were"), "{told}");
     assert!(told.contains("old key needed: no"), "{told}");
 
+    // Every command that it shows can be copied.
     let clinic = base.path().join("clinic");
+    let configuration = clinic.canonicalize().expect("the folder").join("reencrypt.toml");
+    let named = format!("reencrypt --config {} ", configuration.display());
+    let starts = ["$ ", "next: ", "`", "&& "].map(|start| format!("{start}reencrypt "));
+    let shown: Vec<&str> = told.lines().filter(|line| starts.iter().any(|start| line.contains(start))).collect();
+    assert!(shown.len() > 8, "{told}");
+    assert!(shown.iter().all(|line| line.contains(&named)), "{shown:#?}");
+
     let keys = ["old.key", "new.key"].map(|name| fs::read_to_string(clinic.join(name)).expect("a key"));
     for shown in [&told, &noted, &text(&fs::read(clinic.join("killed-run.log")).expect("a log"))] {
         for key in &keys {

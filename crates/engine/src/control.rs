@@ -47,14 +47,7 @@ pub async fn unpause(context: &Context) -> Result<Report, Error> {
 pub async fn abandon(context: &Context, reason: Option<&str>) -> Result<Report, Error> {
     let detail = format!("abandoned{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default());
     let mut report = change(context, "abandon", &detail, async |store, tx, run| {
-        let saw = Saw::read(store, tx, run.clone()).await?;
-        if let Some(worker) = saw.living().next() {
-            return Err(Error::refused(
-                "run_alive",
-                format!("process {} on {} still works on run {}", worker.pid, worker.host, run.id),
-                "stop it first (SIGTERM; it finishes its batch), then `reencrypt abandon`",
-            ));
-        }
+        refuse_living(&Saw::read(store, tx, run.clone()).await?)?;
         let from =
             [RunState::Running, RunState::Paused, RunState::Interrupted, RunState::AwaitingCutover, RunState::Failed];
         store.set_state(tx, &run.id, &from, RunState::Abandoned, None).await?;
@@ -70,6 +63,28 @@ pub async fn abandon(context: &Context, reason: Option<&str>) -> Result<Report, 
     ));
     report.next = Some("reencrypt plan".to_owned());
     Ok(report)
+}
+
+/// The run that [`abandon`] would end, or its refusal. Writes nothing: there is something to ask about only then.
+pub async fn abandonable(context: &Context) -> Result<Report, Error> {
+    let mut session = context.database.session().await?;
+    let store = existing_store(context, &mut session).await?;
+    let mut tx = session.begin(Mode::Read).await?;
+    let run = store.unfinished_run(&mut tx).await?.ok_or_else(no_unfinished_run)?;
+    let saw = Saw::read(&store, &mut tx, run).await?;
+    tx.commit().await?;
+    session.close().await;
+    refuse_living(&saw)?;
+    saw.report("abandon")
+}
+
+fn refuse_living(saw: &Saw) -> Result<(), Error> {
+    let Some(worker) = saw.living().next() else { return Ok(()) };
+    Err(Error::refused(
+        "run_alive",
+        format!("process {} on {} still works on run {}", worker.pid, worker.host, saw.run.id),
+        "stop it first (SIGTERM; it finishes its batch), then `reencrypt abandon`",
+    ))
 }
 
 /// One change of the unfinished run's row, with its event, and the report of the run as it stands afterwards.

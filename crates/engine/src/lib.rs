@@ -34,7 +34,7 @@ mod worker;
 mod write;
 
 pub use context::{Approved, Context, OnUnreadable, RunOptions, Stop};
-pub use control::{abandon, pause, unpause};
+pub use control::{abandon, abandonable, pause, unpause};
 pub use counts::PassCounts;
 pub use error::Error;
 pub use failpoint::FAILPOINTS;

@@ -464,16 +464,18 @@ pub(crate) fn place(finding: &Finding) -> String {
 
 /// `--plan-id`: what was approved is what runs.
 fn approved(options: &RunOptions, plan: &Plan) -> Result<(), Error> {
-    let difference = match &options.approved {
-        Some(Approved::Id(id)) if *id != plan.id => format!("its id is {}, the approved one's {id}", plan.id),
-        Some(Approved::Plan(approved)) if approved.id != plan.id => {
-            approved.first_difference(plan).unwrap_or_else(|| format!("its id is {}", plan.id))
-        }
-        _ => return Ok(()),
+    let (id, difference) = match &options.approved {
+        Some(Approved::Id(id)) => (id, None),
+        Some(Approved::Plan(approved)) => (&approved.id, approved.first_difference(plan)),
+        None => return Ok(()),
     };
+    if *id == plan.id {
+        return Ok(());
+    }
+    let difference = difference.map(|difference| format!(": {difference}")).unwrap_or_default();
     Err(Error::refused(
         "plan_changed",
-        format!("the plan made now is not the approved one: {difference}"),
+        format!("plan {id} was approved, and the plan made now is {}{difference}", plan.id),
         "`reencrypt plan` shows the plan as it is now: have it approved, or find out what changed the schema, the configuration or the keys \
          (`--plan-id` with the file of `plan --out` names the first difference)",
     ))

@@ -95,7 +95,10 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         outlasting
     };
 
-    findings.extend(unlisted(&context, &mut looker, &configuration).await?);
+    // Discovery has just looked at every column.
+    if !context.configuration.tables.is_empty() {
+        findings.extend(unlisted(&context, &mut looker, &configuration).await?);
+    }
     looker.close().await;
     statement::accept(&plan, &past.acceptances, &mut counts);
     let evidence = Evidence {
@@ -411,7 +414,7 @@ fn report(
         estimate: None,
         old_key_needed: Some(statement.old_key_needed),
         reason: Some(format!("{}, {scope}", statement.reason)),
-        next: None,
+        next: statement.next,
         error: None,
     }
 }

@@ -94,6 +94,7 @@ async fn nothing_secret_leaves_the_tool(engine: Engine) {
     assert!(scene.secrets.forms() > 1000, "{} forms", scene.secrets.forms());
     let mut leaks = Vec::new();
     for form in ["text", "json"] {
+        let _ = std::fs::remove_file(scene.operator.folder().join("plan.json"));
         let loud = ["-vvv", "--log-format", form, "--output", form];
         let commands: [&[&str]; 11] = [
             &["doctor"],

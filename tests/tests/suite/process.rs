@@ -1,4 +1,4 @@
-//! What the process keeps from others: no core dump, and no secret in its environment.
+//! What the process keeps from others, no core dump and no secret in its environment; and the log that it is watched by.
 use crate::{TOOL, operator};
 use reencrypt_tests::{Database, Operator, Seeding, report};
 use std::{os::unix::process::ExitStatusExt, process::Command};
@@ -71,4 +71,29 @@ async fn secrets_leave_the_environment() {
     assert!(!seen.contains(&old), "a child sees a key");
     // They were read before.
     operator.run(&["plan"]).await.expect_code(0);
+}
+
+/// Whoever collects the log reads JSON alone, whatever happens.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_a_json_log_has_a_message() {
+    let db = Database::sqlite(&Seeding::clean(300)).await;
+    let operator = operator(&db);
+    let commands: [&[&str]; 6] = [
+        &["run", "--yes", "--batch-rows", "50", "-vvv"],
+        &["run", "-v"],
+        &["verify", "-vv"],
+        &["status", "-v"],
+        &["abandon"],
+        &["abandon", "--wrong"],
+    ];
+    for command in commands {
+        let typed: Vec<&str> = command.iter().copied().chain(["--log-format", "json"]).collect();
+        let finished = operator.run_as_typed(&typed).await;
+        for line in finished.stderr.lines() {
+            let line: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{line} is no JSON: {e}\n{finished}"));
+            let message = line["fields"]["message"].as_str().unwrap_or_default();
+            assert!(!message.is_empty(), "{line}\n{finished}");
+        }
+    }
 }

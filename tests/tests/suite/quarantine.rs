@@ -163,6 +163,9 @@ async fn more_unreadable_values_than_the_ceiling_stop_a_run(engine: Engine) {
     // 60 of 4,000 are 1.5 %.
     let arguments = ["run", "--yes", "--batch-rows", "200", "--workers", "1", "--max-unreadable", "20"];
     operator.run(&arguments).await.expect_refusal("ceiling_reached", &["max-unreadable"]);
+    let status = operator.run_as_typed(&["status"]).await.expect_code(0);
+    assert!(status.stdout.contains("\nthe run could not go on: more values would have been left alone"), "{status}");
+    assert_eq!(operator.run(&["status"]).await.json()["reason"], "ceiling_reached", "a script has the code");
     let stopped = db.patients().await;
     for (before, now) in before.iter().zip(&stopped).filter(|(before, _)| (3001..3061).contains(&before.number)) {
         assert_eq!(before.values[7], now.values[7], "a value that cannot be read was written");

@@ -19,6 +19,9 @@ on_both_engines!(
     an_unknown_member_comes_with_the_nearest_known_one,
     production_asks_for_the_plans_id,
     without_a_terminal_a_run_needs_yes,
+    init_says_what_cannot_be_rotated_as_it_stands,
+    abandon_looks_for_a_run_before_it_asks,
+    a_file_that_exists_is_not_written_over,
 );
 
 /// A database, what stood in it, and an operator.
@@ -145,7 +148,9 @@ async fn a_plan_made_for_another_schema(engine: Engine) {
     let plan = scene.operator.run(&["plan", "--out", "plan.json"]).await.expect_code(0);
     let id = plan.json()["plan_id"].as_str().expect("an id").to_owned();
     scene.db.execute(r#"ALTER TABLE "Patient" ADD COLUMN "middleName" text"#).await;
-    scene.operator.run(&["run", "--yes", "--plan-id", &id]).await.expect_refusal("plan_changed", &[&id]);
+    let now = scene.operator.run(&["plan"]).await.json()["plan_id"].as_str().expect("an id").to_owned();
+    let both = [&*format!("plan {id} was approved"), &format!("now is {now}")];
+    scene.operator.run(&["run", "--yes", "--plan-id", &id]).await.expect_refusal("plan_changed", &both);
     // The whole plan at hand, the first difference has a name.
     scene.operator.run(&["run", "--yes", "--plan-id", "plan.json"]).await.expect_refusal("plan_changed", &["Patient"]);
     scene
@@ -328,4 +333,64 @@ async fn a_column_in_another_format_than_the_declared_one(engine: Engine) {
     refused.expect_refusal("undeclared_format", &["city", FORMAT, "gcm-triple-hex-iv12", "read"]);
     audit.assert_unchanged(&db.patients().await);
     operator.run(&["status"]).await.expect_refusal("no_run", &[]);
+}
+
+/// Values under the key inside a document, and a table without a row key: something for a person before any run.
+async fn init_says_what_cannot_be_rotated_as_it_stands(engine: Engine) {
+    let scene = Scene::new(engine, 20).await;
+    let operator = Operator::without_configuration(crate::TOOL).set("DATABASE_URL", &scene.db.url()).keys(&KEYS);
+    operator.run(&["init"]).await.expect_code(0);
+
+    let kind = if engine == Engine::Sqlite { "text" } else { "jsonb" };
+    scene.db.execute(&format!(r#"CREATE TABLE "Intake" ("id" integer PRIMARY KEY, "answers" {kind})"#)).await;
+    let name = reencrypt_tests::Cipher::new(&KEYS.old).seal("Ada", &mut Random::of_test("init"));
+    scene.db.execute(&format!(r#"INSERT INTO "Intake" VALUES (1, '{{"name": "{name}"}}')"#)).await;
+    grant_select(&scene.db, "Intake").await;
+    let init = operator.run(&["init"]).await.expect_code(1);
+    assert_eq!(init.findings("warn"), ["unlisted_ciphertext"], "{init}");
+    assert!(init.stderr.contains("Intake.answers") && init.stderr.contains("as it stands"), "{init}");
+
+    scene.db.execute(r#"DROP TABLE "Intake""#).await;
+    scene.db.execute(r#"CREATE TABLE "Archive" AS SELECT "firstName" FROM "Patient""#).await;
+    grant_select(&scene.db, "Archive").await;
+    let init = operator.run(&["init"]).await.expect_code(1);
+    assert_eq!(init.findings("fail"), ["no_row_key"], "{init}");
+    assert!(init.json()["configuration"].as_str().is_some_and(|text| text.contains("Archive")), "{init}");
+
+    // What was found and what was not examined is said once, and what to type.
+    let verify = operator.run(&["verify"]).await.expect_code(1);
+    let said = verify.json()["findings"].as_array().expect("findings").clone();
+    assert!(said.iter().enumerate().all(|(at, one)| !said[..at].contains(one)), "{verify}");
+    scene.nothing_written().await;
+}
+
+async fn grant_select(db: &Database, table: &str) {
+    if let Database::Postgres(postgres) = db {
+        let role = postgres.role(reencrypt_tests::Role::Run);
+        db.execute(&format!(r#"GRANT SELECT ON "{table}" TO {role}"#)).await;
+    }
+}
+
+async fn abandon_looks_for_a_run_before_it_asks(engine: Engine) {
+    let scene = Scene::new(engine, 60).await;
+    scene.operator.run(&["abandon"]).await.expect_refusal("no_run", &["no run"]);
+    scene.operator.run(&["run", "--yes", "--canary", "20"]).await.expect_code(1);
+    scene.operator.run(&["abandon"]).await.expect_refusal("confirmation_needed", &["--yes"]);
+    scene.operator.run(&["run", "--resume"]).await.expect_code(0);
+    scene.operator.run(&["abandon"]).await.expect_refusal("no_run", &["unfinished"]);
+}
+
+/// And that is said before a database is read for it.
+async fn a_file_that_exists_is_not_written_over(engine: Engine) {
+    let scene = Scene::new(engine, 20).await;
+    scene.operator.write("approved.json", "precious");
+    let elsewhere = operator(&scene.db).set("DATABASE_URL", "postgres://127.0.0.1:1/nobody");
+    elsewhere.write("approved.json", "precious");
+    for operator in [&scene.operator, &elsewhere] {
+        for command in [["plan", "--out", "approved.json"], ["init", "--write", "approved.json"]] {
+            operator.run(&command).await.expect_refusal("file_exists", &["approved.json"]);
+        }
+        let kept = std::fs::read_to_string(operator.folder().join("approved.json")).expect("it is there");
+        assert_eq!(kept, "precious");
+    }
 }

@@ -162,7 +162,8 @@ async fn an_abandoned_run_ends_for_good(engine: Engine) {
     let abandoned = operator.run(&["abandon", "--reason", "another day", "--yes"]).await.expect_code(0);
     assert_eq!(abandoned.state(), "abandoned", "{abandoned}");
     assert_eq!(db.patients().await, now, "abandoning wrote");
-    assert_eq!(operator.run(&["verify"]).await.expect_code(1).json()["old_key_needed"], true);
+    let verify = operator.run(&["verify"]).await.expect_code(1).json();
+    assert_eq!((&verify["old_key_needed"], &verify["next"]), (&true.into(), &"reencrypt run --resume".into()));
     // A new run takes up what the abandoned one left, and encrypts nothing twice.
     let run = operator.run(&["run", "--yes"]).await.expect_code(0);
     assert_eq!(run.column("zip")["already_new"], audit.moved(&now).len(), "{run}");

@@ -27,9 +27,9 @@ pub(crate) async fn abandon(
     session: &Session,
 ) -> Result<Outcome, Failure> {
     let context = super::store_context(globals, session).await?;
-    let status = session.unless_stopped(engine::status(&context)).await?;
     if !session.yes {
-        confirm(&status.report, session).await?;
+        let report = session.unless_stopped(engine::abandonable(&context)).await?;
+        confirm(&report, session).await?;
     }
     Ok(done(session.unless_stopped(engine::abandon(&context, typed.reason.as_deref())).await?))
 }

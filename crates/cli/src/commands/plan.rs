@@ -13,6 +13,7 @@ use reencrypt_planner::SurveyOptions;
 
 /// The dry run. Needs the old key alone.
 pub(crate) async fn run(globals: &Globals, typed: PlanArguments, session: &Session) -> Result<Outcome, Failure> {
+    files::refuse_existing(typed.out.as_deref())?;
     let settings = Settings::load(globals, session)?;
     let progress = Progress::start(&session.terminal);
     let needs = KeyNeeds::Pairs { old: Need::Required, new: Need::Optional };
@@ -27,7 +28,7 @@ pub(crate) async fn run(globals: &Globals, typed: PlanArguments, session: &Sessi
             Failure::new("internal_error", format!("the plan cannot be written: {e}"), "leave --out away")
         })?;
         text.push(b'\n');
-        files::replace(path, &text)?;
+        files::create(path, &text)?;
         session.terminal.note(&format!("the plan stands in {}", path.display()));
     }
     Ok(Outcome::new(report.exit_code, report))

@@ -191,9 +191,7 @@ impl Story<'_> {
     }
 
     fn step(&self, what: &str, command: &str) {
-        let configuration = self.folder.configuration();
-        let configuration = crate::shell::quoted(&configuration.to_string_lossy());
-        self.narrator.say(&format!("\n{what}\n$ reencrypt --config {configuration} {command}"));
+        self.narrator.say(&format!("\n{what}\n$ reencrypt {command}"));
     }
 
     fn show(&self, report: &Report) {

@@ -7,13 +7,13 @@ pub(crate) use report::finding_line;
 pub(crate) use sheet::{Align, Sheet, bytes, count, duration};
 
 use crate::{
-    arguments::{Arguments, OutputForm},
+    arguments::{Arguments, LogForm, OutputForm},
     failure::Failure,
     session::Session,
     signals::EXIT_INTERRUPTED,
-    terminal::{escaped_lines, is_obeyed},
+    terminal::{Terminal, escaped_lines, is_obeyed},
 };
-use clap::CommandFactory;
+use clap::{CommandFactory, error::ErrorKind};
 use reencrypt_engine::{Problem, State};
 use std::{
     ffi::OsString,
@@ -99,29 +99,51 @@ pub(crate) fn deliver(command: &str, end: Result<Outcome, Failure>, session: &Se
     }
 }
 
-/// Answers a command line that is no command: help and version on standard output with 0, everything else with 2.
+/// Answers a command line that is no command: help and version on standard output with 0, everything else with 2, in the forms that its
+/// words ask for.
 pub(crate) fn usage(problem: &clap::Error, typed: &[OsString]) -> ExitCode {
-    let _ = problem.print();
     if !problem.use_stderr() {
+        let _ = problem.print();
         return ExitCode::SUCCESS;
     }
-    if asks_for_json(typed) {
-        let failure =
-            Failure::new("usage", first_line(&problem.to_string()), "`reencrypt --help` lists commands and options");
+    let failure = misuse(problem);
+    if asks_for_json(typed, "--log-format") {
+        Terminal::new(false, true, LogForm::Json).error(&failure);
+    } else {
+        let _ = problem.print();
+    }
+    if asks_for_json(typed, "--output") {
         let _ = write(&safe_json(&as_json(&Refusal::new(&typed_command(typed), &failure))));
     }
     ExitCode::from(2)
 }
 
+/// What clap says, without its paragraphs about usage.
+fn misuse(problem: &clap::Error) -> Failure {
+    let text = problem.to_string();
+    let message = match problem.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
+        _ => {
+            let lines = text.lines().take_while(|line| !line.trim().is_empty());
+            let message = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+            message.strip_prefix("error: ").unwrap_or(&message).to_owned()
+        }
+    };
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    Failure::new("usage", message, tip.unwrap_or("`reencrypt --help` lists commands and options"))
+}
+
 /// The command among the words of a line that was not understood.
 fn typed_command(typed: &[OsString]) -> String {
-    let known = Arguments::command();
-    let words = typed.iter().skip(1).filter_map(|word| word.to_str());
-    words
-        .filter_map(|word| known.find_subcommand(word))
-        .map(|command| command.get_name().to_owned())
-        .next()
-        .unwrap_or_default()
+    let mut known = &Arguments::command();
+    let mut names = Vec::new();
+    for word in typed.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(command) = known.find_subcommand(word) {
+            names.push(command.get_name());
+            known = command;
+        }
+    }
+    names.join(" ")
 }
 
 /// A document in the form that was asked for, ending in a line end.
@@ -192,14 +214,10 @@ fn safe_json(text: &str) -> String {
     safe
 }
 
-fn first_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
-}
-
-fn asks_for_json(typed: &[OsString]) -> bool {
+/// Whether `option` stands with `json` among the words.
+fn asks_for_json(typed: &[OsString], option: &str) -> bool {
     let typed: Vec<_> = typed.iter().filter_map(|word| word.to_str()).collect();
-    typed.contains(&"--output=json") || typed.windows(2).any(|pair| pair == ["--output", "json"])
+    typed.contains(&&*format!("{option}=json")) || typed.windows(2).any(|pair| pair == [option, "json"])
 }
 
 #[cfg(test)]
@@ -230,14 +248,16 @@ mod tests {
     fn a_line_that_is_not_understood_has_its_command() {
         let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
         assert_eq!(typed_command(&words("reencrypt --output json run --wrong")), "run");
+        assert_eq!(typed_command(&words("reencrypt quarantine --output json accept --wrong")), "quarantine accept");
         assert_eq!(typed_command(&words("reencrypt --output json runn")), "");
     }
 
     #[test]
     fn the_form_is_known_even_where_the_line_is_not_understood() {
         let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        assert!(asks_for_json(&words("reencrypt --output json wrong")));
-        assert!(asks_for_json(&words("reencrypt wrong --output=json")));
-        assert!(!asks_for_json(&words("reencrypt json --output text")));
+        assert!(asks_for_json(&words("reencrypt --output json wrong"), "--output"));
+        assert!(asks_for_json(&words("reencrypt wrong --log-format=json"), "--log-format"));
+        assert!(!asks_for_json(&words("reencrypt wrong --log-format=json"), "--output"));
+        assert!(!asks_for_json(&words("reencrypt json --output text"), "--output"));
     }
 }

@@ -43,6 +43,29 @@ pub(super) fn state_name(state: State) -> &'static str {
     }
 }
 
+/// Why the state is what it is. Of a failure the store has the code alone, which says nothing to a person.
+pub(super) fn reason(report: &Report) -> Option<String> {
+    let reason = report.reason.clone()?;
+    let is_code = reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    Some(if is_code { format!("the run could not go on: {}", failure_in_words(&reason)) } else { reason })
+}
+
+fn failure_in_words(code: &str) -> String {
+    let words = match code {
+        "ceiling_reached" => "more values would have been left alone than `--max-unreadable` allows",
+        "unreadable_value" => "a value could not be read, and `--on-unreadable stop` was asked for",
+        "nonce_budget" => "the new key's nonces are used up",
+        "connection_lost" | "database_unreachable" => "the database could not be reached any more",
+        "database_full" => "the database's disk is full",
+        "database_read_only" => "the database takes no writes",
+        "privilege_missing" => "a privilege is missing",
+        "schema_changed" => "a table, column or type is not what it was",
+        "internal" => "a fault of this tool",
+        other => return other.replace('_', " "),
+    };
+    words.to_owned()
+}
+
 /// What, which, since when.
 pub(super) fn headline(text: &mut String, report: &Report) {
     let state = report.state.map_or("", state_name);
@@ -320,10 +343,21 @@ fn ending(text: &mut String, report: &Report) {
         };
         let _ = writeln!(text, "\nold key needed: {answer}");
     }
-    if let Some(reason) = &report.reason {
+    if let Some(reason) = reason(report) {
         let _ = writeln!(text, "{}{reason}", if report.old_key_needed.is_some() { "" } else { "\n" });
     }
     if let Some(next) = &report.next {
         let _ = writeln!(text, "\nnext: {next}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_in_words() {
+        assert_eq!(failure_in_words("database_full"), "the database's disk is full");
+        assert_eq!(failure_in_words("snapshot_lost"), "snapshot lost");
     }
 }

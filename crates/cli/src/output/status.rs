@@ -1,7 +1,7 @@
 //! `status` as text.
 use super::{
     Document, count, duration,
-    report::{headline, table_text},
+    report::{headline, reason, table_text},
 };
 use reencrypt_engine::{Problem, StatusReport};
 use std::{fmt::Write as _, time::Duration};
@@ -40,7 +40,7 @@ impl Document for StatusReport {
                 let _ = writeln!(text, "  {event}");
             }
         }
-        if let Some(reason) = &self.report.reason {
+        if let Some(reason) = reason(&self.report) {
             let _ = writeln!(text, "\n{reason}");
         }
         if let Some(next) = &self.report.next {

@@ -6,11 +6,17 @@ use reencrypt_crypto::{PlaintextPolicy, Refusal};
 use reencrypt_db::InFlight;
 use reencrypt_planner::{Ceiling, ClassCounts, Finding, GateCounts, Plan};
 
+/// The same again, of everything.
+const AGAIN: &str = "reencrypt verify";
+const WITH_OLD_KEY: &str = "give the old key too, then `reencrypt verify`";
+
 /// What can be said.
 pub(super) struct Statement {
     pub(super) old_key_needed: Option<bool>,
     pub(super) reason: String,
     pub(super) holds: bool,
+    /// what to type where it does not hold
+    pub(super) next: Option<String>,
 }
 
 /// What was seen.
@@ -45,74 +51,97 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
         .flat_map(|(table, slots)| slots[table.columns.len()..].iter())
         .map(|counts| counts.classes.mismatched)
         .sum();
-    let cannot_say = |reason: String| Statement { old_key_needed: None, reason, holds: false };
+    let without = |old_key_needed, reason: String, next: &str| Statement {
+        old_key_needed,
+        reason,
+        holds: false,
+        next: Some(next.to_owned()),
+    };
+    let needed = |reason, next| without(Some(true), reason, next);
+    let cannot_say = |reason, next| without(None, reason, next);
     if old > 0 {
-        let reason = format!("{old} values or hashes stand under the old key");
-        return Statement { old_key_needed: Some(true), reason, holds: false };
+        return needed(format!("{old} values or hashes stand under the old key"), "reencrypt run --resume");
     }
     if late.old > 0 {
-        let reason =
-            format!("{} values or hashes were written under the old key while the snapshot was read", late.old);
-        return Statement { old_key_needed: Some(true), reason, holds: false };
+        return needed(
+            format!("{} values or hashes were written under the old key while the snapshot was read", late.old),
+            "let every writer use the new key, then `reencrypt run --resume`",
+        );
     }
     if let Some(finding) = finding("unlisted_ciphertext") {
-        return Statement { old_key_needed: Some(true), reason: place(finding), holds: false };
+        return needed(place(finding), "reencrypt plan");
     }
     if options.sample_percent.is_some() {
-        return cannot_say("a sample never attests; `reencrypt verify` reads everything".to_owned());
+        return cannot_say("a sample never attests; `reencrypt verify` reads everything".to_owned(), AGAIN);
     }
     if !snapshot_held {
-        return cannot_say("the snapshot was lost while it was read".to_owned());
+        return cannot_say("the snapshot was lost while it was read".to_owned(), AGAIN);
     }
     if context.configuration.tables.is_empty() {
         return cannot_say(
-            "the columns were found by looking at a sample; `reencrypt init --write reencrypt.toml` names them, and then all of it can be read"
+            "the columns were found by looking at a sample; once a configuration names them, all of it can be read"
                 .to_owned(),
+            "reencrypt init --write reencrypt.toml",
         );
     }
     if standby {
         return cannot_say(
             "this is a standby: what is still being written on the primary cannot be seen from here".to_owned(),
+            "`reencrypt verify` with the primary's database URL",
         );
     }
     if !outlasting.is_empty() {
         let prepared = outlasting.iter().filter(|transaction| transaction.prepared).count();
-        return cannot_say(format!(
-            "{} transactions that were open at the snapshot are still open ({prepared} of them prepared); what they write was not read",
-            outlasting.len()
-        ));
+        return cannot_say(
+            format!(
+                "{} transactions that were open at the snapshot are still open ({prepared} of them prepared); what they write was not read",
+                outlasting.len()
+            ),
+            "let those transactions end, then `reencrypt verify`",
+        );
     }
     // Accepted or not: the store's word that they did not open under the old key is not trusted here.
     let unopened = sum(|c| c.unreadable);
     if unopened > 0 && !old_keys_known {
-        return cannot_say(format!("{unopened} values open under no key that was given, and the old key was not"));
+        return cannot_say(
+            format!("{unopened} values open under no key that was given, and the old key was not"),
+            WITH_OLD_KEY,
+        );
     }
     if late.unreadable + late.mismatched > 0 && !old_keys_known {
         return cannot_say(
             "values were written meanwhile that the new key does not open, and the old key was not given".to_owned(),
+            WITH_OLD_KEY,
         );
     }
     if mismatched > 0 && !old_keys_known {
-        return cannot_say(format!(
-            "{mismatched} hashes do not fit their fields, and the old key was not given to try them"
-        ));
+        return cannot_say(
+            format!("{mismatched} hashes do not fit their fields, and the old key was not given to try them"),
+            WITH_OLD_KEY,
+        );
     }
     if let Some(finding) = finding("unopened_ciphertext").filter(|_| !old_keys_known) {
-        return cannot_say(place(finding));
+        return cannot_say(place(finding), WITH_OLD_KEY);
     }
     if let Some(doubt) = doubt {
-        return cannot_say(doubt);
+        return cannot_say(doubt, "reencrypt doctor");
     }
     let unexplained = unopened + mismatched + late.unreadable + late.mismatched;
     let other = past.other_old_key(plan);
     if let Some(other) = other.as_ref().filter(|_| unexplained > 0) {
-        return cannot_say(format!("{other}: what opens under neither key may stand under that one"));
+        return cannot_say(
+            format!("{other}: what opens under neither key may stand under that one"),
+            "give that key as the old one, then `reencrypt verify`",
+        );
     }
     if let Some(hidden) = past.hidden.as_ref().filter(|_| unexplained > 0) {
-        return cannot_say(format!(
-            "{unexplained} values or hashes fit neither key, and whether this is the old key from which runs rotated cannot be read from the \
-             checkpoint store: {hidden}"
-        ));
+        return cannot_say(
+            format!(
+                "{unexplained} values or hashes fit neither key, and whether this is the old key from which runs rotated cannot be read from \
+                 the checkpoint store: {hidden}"
+            ),
+            "`reencrypt verify` with a role that may read the store",
+        );
     }
     let mut reason = "nothing that was read opens under the old key".to_owned();
     if let Some(other) = other {
@@ -129,7 +158,8 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
             format!("{reason}; {refused_plaintext} values stand unencrypted in columns that may hold no plaintext");
     }
     let holds = unreadable + mismatched + refused_plaintext == 0;
-    Statement { old_key_needed: Some(false), reason, holds }
+    let next = if unreadable + refused_plaintext > 0 { "reencrypt quarantine list" } else { "reencrypt plan" };
+    Statement { old_key_needed: Some(false), reason, holds, next: (!holds).then(|| next.to_owned()) }
 }
 
 /// Accepted residue is a part of the unreadable values.
