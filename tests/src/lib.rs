@@ -14,6 +14,7 @@
 //! of their own.
 
 mod audit;
+mod authority;
 mod aws;
 mod aws_stub;
 mod canary;
@@ -35,6 +36,7 @@ mod store;
 mod writers;
 
 pub use audit::{Audit, Untouched};
+pub use authority::Authority;
 pub use aws::Aws;
 pub use aws_stub::{AwsAnswer, AwsStub};
 pub use canary::{Canary, Leak};

@@ -346,7 +346,8 @@ impl Error {
             Self::Auth { .. } => "check the role and the password in the database URL, and the server's pg_hba.conf",
             Self::NoDatabase { .. } => "check the database's name in the URL",
             Self::Tls { .. } => {
-                "give the server's certificate authority as `ca` under [database]; a weaker sslmode must be asked for in the URL"
+                "give the server's certificate authority as `ca` under [database], and the host as the certificate names it; a weaker mode must be \
+                 asked for (`tls` under [database], or sslmode in the URL)"
             }
             Self::Environment { .. } => "unset it; what belongs to the connection stands in the database URL",
             Self::TooOld { .. } => "upgrade the server",

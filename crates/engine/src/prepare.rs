@@ -7,7 +7,7 @@ use crate::{
 };
 use reencrypt_checkpoint::{Acceptance, NewRun, Run, RunState, Store};
 use reencrypt_crypto::Refusal;
-use reencrypt_db::{Dialect, Limits, Mode, Server, Session};
+use reencrypt_db::{Dialect, Limits, Mode, Server, Session, TlsMode};
 use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions, judge_nonces};
 use std::{collections::HashMap, sync::Arc};
 
@@ -46,6 +46,8 @@ pub struct Prepared {
     /// The run that goes on.
     run: Option<Run>,
     workers: usize,
+    /// how the way to the server is protected, where it leaves this machine
+    tls: Option<TlsMode>,
     accepted: HashMap<(usize, String), u64>,
 }
 
@@ -132,6 +134,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
         intent,
         run,
         workers,
+        tls: server.tls,
     })
 }
 
@@ -155,6 +158,7 @@ impl Prepared {
         let tables = reencrypt_planner::bind(&mut tx, &self.plan, &self.context.keys).await?;
         tx.commit().await?;
         let run_id = self.start(&mut session).await?;
+        self.record_weak_tls(&mut session, &run_id).await?;
         let tally = tally(&self.store, &mut session, &run_id, &self.plan).await?;
         session.close().await;
         let event = Event::RunStarted { run_id: run_id.clone(), resumed: self.resumes(), workers: self.workers };
@@ -231,6 +235,14 @@ impl Prepared {
                 "`reencrypt status` shows it",
             )),
         }
+    }
+
+    /// That somebody asked for less than verified TLS belongs to the run's record, for each process that works on it.
+    async fn record_weak_tls(&self, session: &mut Session, run_id: &str) -> Result<(), Error> {
+        let Some(weakness) = self.tls.and_then(TlsMode::weakness) else { return Ok(()) };
+        let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+        self.store.add_event(&mut tx, run_id, &self.context.actor, "tls", weakness).await?;
+        Ok(tx.commit().await?)
     }
 
     /// What the operator said, for the run's events.

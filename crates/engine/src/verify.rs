@@ -29,6 +29,9 @@ const DISCOVERY_SAMPLE: u32 = 300;
 const UNLISTED: [&str; 5] =
     ["unlisted_ciphertext", "unlisted_new_ciphertext", "unopened_ciphertext", "unlisted_blind_index", "not_examined"];
 
+/// What verify repeats of a plan: a statement about what came over a way that was not verified says so.
+const WEAK_TLS: &str = "tls_weak";
+
 /// The flags of `verify`.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
@@ -66,6 +69,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     let plan =
         reencrypt_planner::draft(&mut held, identity, &configuration, &context.keys, &options.tables, false).await?;
     refuse_findings(&plan.findings, Finding::prevents_reading)?;
+    findings.extend(plan.findings.iter().filter(|finding| finding.code == WEAK_TLS).cloned());
     let tables = Arc::new(reencrypt_planner::bind(&mut held, &plan, &context.keys).await?);
     let snapshot = held.export_snapshot().await?;
     // Asked right after the snapshot: whoever is open now may have begun before it.

@@ -53,6 +53,7 @@ mod rerun;
 mod row_keys;
 mod signals;
 mod support;
+mod tls;
 mod untouched;
 mod verify_races;
 mod waves;

@@ -88,8 +88,8 @@ const GROUPS: [Group; 8] = [
     },
 ];
 
-/// Told elsewhere: each key has its line, and the pairs have theirs.
-const TOLD: [&str; 4] = ["key_missing", "same_key", "shared_key", "nothing_found"];
+/// Told elsewhere: each key has its line, the pairs have theirs, and so has TLS.
+const TOLD: [&str; 5] = ["key_missing", "same_key", "shared_key", "nothing_found", "tls_weak"];
 const SNAPSHOTS: &str = "held_snapshot";
 
 /// The checks of the server and the tables that a plan makes.
