@@ -351,7 +351,10 @@ impl Error {
             }
             Self::Environment { .. } => "unset it; what belongs to the connection stands in the database URL",
             Self::TooOld { .. } => "upgrade the server",
-            Self::Lost { .. } | Self::Deadline { .. } | Self::CommitUnknown { .. } => {
+            Self::Deadline { .. } => {
+                "committed batches stay; the same command goes on (`run` with --resume). Behind a pooler, its pool may be too small: see docs/operations.md"
+            }
+            Self::Lost { .. } | Self::CommitUnknown { .. } => {
                 "committed batches stay; the same command goes on (`run` with --resume)"
             }
             Self::Statement { condition, .. } => return condition.hint().map(str::to_owned),

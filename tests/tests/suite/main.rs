@@ -44,6 +44,7 @@ mod kill;
 mod large;
 mod nonces;
 mod patients;
+mod pooler;
 mod privileges;
 mod process;
 mod quarantine;
