@@ -186,6 +186,12 @@ impl Store {
         self.fetch(tx, &sql, &[]).await?.first().map(|row| run(row)).transpose()
     }
 
+    /// All runs, oldest first.
+    pub async fn runs(&self, tx: &mut Transaction<'_>) -> Result<Vec<Run>> {
+        let sql = format!("SELECT {COLUMNS} FROM {{run}} ORDER BY started_ms, id");
+        self.fetch(tx, &sql, &[]).await?.iter().map(|row| run(row)).collect()
+    }
+
     /// The run of that id.
     pub async fn run(&self, tx: &mut Transaction<'_>, id: &str) -> Result<Option<Run>> {
         let sql = format!("SELECT {COLUMNS} FROM {{run}} WHERE id = $1");

@@ -42,6 +42,12 @@ impl From<reencrypt_engine::Error> for Failure {
     }
 }
 
+impl From<reencrypt_engine::Halted> for Failure {
+    fn from(halted: reencrypt_engine::Halted) -> Self {
+        halted.error.into()
+    }
+}
+
 impl From<reencrypt_planner::Error> for Failure {
     fn from(e: reencrypt_planner::Error) -> Self {
         Self { code: e.code().to_owned(), message: e.to_string(), hint: e.hint(), exit_code: 2 }

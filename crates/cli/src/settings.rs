@@ -4,7 +4,7 @@ use reencrypt_crypto::{KeyPair, Pool, SecretKey};
 use reencrypt_db::{ConnectOptions, Credentials, Database, DatabaseUrl, TlsMode};
 use reencrypt_engine::{Context, Observer};
 use reencrypt_keys::{self as keys, Decode, Environment, Source, Sources};
-use reencrypt_planner::{Configuration, Keyring, Reference};
+use reencrypt_planner::{Configuration, Finding, Keyring, Reference};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -115,14 +115,35 @@ impl Settings {
 
     /// The key pairs, each key read once from its source.
     async fn keyring(&self, needs: KeyNeeds) -> Result<Keyring, Failure> {
-        let mut ring = Keyring::new();
-        let KeyNeeds::Pairs { old, new } = needs else { return Ok(ring) };
+        let (ring, mut broken) = self.pairs(needs).await;
+        if broken.is_empty() { Ok(ring) } else { Err(broken.remove(0)) }
+    }
+
+    /// The same without the keys that cannot be read, and what is wrong with those as findings.
+    pub(crate) async fn readable_keys(&self, needs: KeyNeeds) -> Result<(Keyring, Vec<Finding>), Failure> {
+        let (ring, broken) = self.pairs(needs).await;
+        let finding = |Failure { code, message, hint, .. }: Failure| {
+            let hint = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+            Finding::fail(&code, format!("{message}{hint}"))
+        };
+        Ok((ring, broken.into_iter().map(finding).collect()))
+    }
+
+    async fn pairs(&self, needs: KeyNeeds) -> (Keyring, Vec<Failure>) {
+        let (mut ring, mut broken) = (Keyring::new(), Vec::new());
+        let KeyNeeds::Pairs { old, new } = needs else { return (ring, broken) };
         for (name, pair) in &self.configuration.keys {
-            let old = self.key(&format!("key.{name}.old"), pair.old.as_ref(), old).await?;
-            let new = self.key(&format!("key.{name}.new"), pair.new.as_ref(), new).await?;
-            ring.insert(name.clone(), Arc::new(KeyPair { old, new }));
+            let old = self.key(&format!("key.{name}.old"), pair.old.as_ref(), old).await;
+            let new = self.key(&format!("key.{name}.new"), pair.new.as_ref(), new).await;
+            let mut read = |key: Result<_, _>| {
+                key.unwrap_or_else(|failure| {
+                    broken.push(failure);
+                    None
+                })
+            };
+            ring.insert(name.clone(), Arc::new(KeyPair { old: read(old), new: read(new) }));
         }
-        Ok(ring)
+        (ring, broken)
     }
 
     async fn key(&self, what: &str, reference: Option<&Reference>, need: Need) -> Result<Option<SecretKey>, Failure> {

@@ -42,6 +42,8 @@ pub enum Refusal {
     Plaintext,
     /// The plaintext is itself an envelope and nesting is not declared, or deeper than declared (`nested`).
     Nested,
+    /// It opens, but in a known format that the column does not declare (`undeclared_format`).
+    Undeclared,
     /// The resealed value did not open to the same plaintext (`reseal_mismatch`); never expected, never written.
     ResealMismatch,
 }
@@ -54,6 +56,7 @@ impl Refusal {
             Refusal::Damaged => "damaged",
             Refusal::Plaintext => "plaintext_refused",
             Refusal::Nested => "nested",
+            Refusal::Undeclared => "undeclared_format",
             Refusal::ResealMismatch => "reseal_mismatch",
         }
     }
@@ -176,12 +179,13 @@ impl ColumnCipher {
             Reading::Locked if self.trusts_shapes => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
             unopened @ (Reading::Foreign { .. } | Reading::Locked) => {
                 match (self.open_undeclared(scratch, stored, expect), unopened) {
-                    (Some(Side::Old), _) => (Class::Old, Plaintext::Unreadable),
+                    (Some(_), _) if has_old(&scratch.layers) => (Class::Old, Plaintext::Unreadable),
+                    (Some(_), _) => (Class::Unreadable(Refusal::Undeclared), Plaintext::Unreadable),
                     (None, Reading::Foreign { damaged: false }) => (Class::Plaintext, Plaintext::Stored),
                     (None, Reading::Foreign { damaged: true }) => {
                         (Class::Unreadable(Refusal::Damaged), Plaintext::Unreadable)
                     }
-                    _ => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
+                    (None, _) => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
                 }
             }
             Reading::Open(kernel) => {
@@ -216,11 +220,11 @@ impl ColumnCipher {
             Some(stored) => stored,
         };
         let (plaintext, of_field) = match peel(&self.ring, scratch, stored, expect) {
+            Reading::Foreign { .. } | Reading::Locked if self.open_undeclared(scratch, stored, expect).is_some() => {
+                return quarantined(Refusal::Undeclared);
+            }
             Reading::Foreign { damaged: true } => return quarantined(Refusal::Damaged),
             Reading::Locked => return quarantined(Refusal::Unreadable),
-            Reading::Foreign { damaged: false } if self.open_undeclared(scratch, stored, expect).is_some() => {
-                return quarantined(Refusal::Unreadable);
-            }
             Reading::Foreign { damaged: false } => match self.plaintext {
                 // It can be read: a hash of it under the old sub-key is rewritten all the same.
                 PlaintextPolicy::Refuse => return (Outcome::Quarantined(Refusal::Plaintext), Plaintext::Stored),
@@ -242,17 +246,22 @@ impl ColumnCipher {
         }
     }
 
-    /// The key under which a value of no declared format opens in another known one: old, if any of its layers is. A column of bytes may
-    /// hold formats of both kinds, told apart at a glance: what is text is of no binary format, and what is not ASCII of no text one.
-    fn open_undeclared(&self, scratch: &mut Scratch, stored: &[u8], expect: Expect) -> Option<Side> {
+    /// The name of the known format, declared nowhere, in which a value opens that opens in no declared one.
+    pub(crate) fn undeclared_format(&self, scratch: &mut Scratch, stored: &[u8]) -> Option<&str> {
+        self.open_undeclared(scratch, stored, Expect::Old)
+    }
+
+    /// The known format in which a value of no declared one opens; its layers stand in the scratch. A column of bytes may hold formats of
+    /// both kinds, told apart at a glance: what is text is of no binary format, and what is not ASCII of no text one.
+    fn open_undeclared(&self, scratch: &mut Scratch, stored: &[u8], expect: Expect) -> Option<&str> {
         let [of_text, of_bytes] = &self.undeclared;
         let is_binary = self.ring.written().format.is_binary();
         let rings =
             [(of_text, !is_binary || stored.is_ascii()), (of_bytes, is_binary || std::str::from_utf8(stored).is_err())];
         rings.into_iter().filter(|(_, may_hold)| *may_hold).find_map(|(ring, _)| {
             let opened = matches!(peel(ring, scratch, stored, expect), Reading::Open(_));
-            let side = if has_old(&scratch.layers) { Side::Old } else { Side::New };
-            opened.then_some(side)
+            let outermost = scratch.layers.first().filter(|_| opened)?;
+            Some(ring.candidates[outermost.candidate].format.name())
         })
     }
 

@@ -13,6 +13,8 @@ pub(crate) const LAYERS_MAX: usize = 16;
 
 /// One layer that was opened. Its parts stand in the arena; where the ciphertext was, the plaintext is.
 pub(crate) struct Layer {
+    /// its format, by its place in the ring
+    pub(crate) candidate: usize,
     pub(crate) side: Side,
     pub(crate) envelope: Envelope,
 }
@@ -108,11 +110,11 @@ fn unlock(ring: &Keyring, scratch: &mut Scratch, source: &Source<'_>, expect: Ex
     };
     let mut attempt = Attempt::Foreign;
     let mark = arena.mark();
-    for candidate in &ring.candidates {
+    for (at, candidate) in ring.candidates.iter().enumerate() {
         let Some(envelope) = candidate.format.read(arena, source) else { continue };
         for side in sides {
             if candidate.open(side, ring.names(), &envelope, arena, aad) {
-                return Attempt::Opened(Layer { side, envelope });
+                return Attempt::Opened(Layer { candidate: at, side, envelope });
             }
         }
         arena.rewind(mark);

@@ -40,6 +40,14 @@ impl RowCipher {
         self.columns.len()
     }
 
+    /// The name of the known format in which a column's value opens that opens in none of those declared; `None` for any other value.
+    ///
+    /// # Panics
+    /// Where there is no such column.
+    pub fn undeclared_format(&self, column: usize, stored: &[u8]) -> Option<&str> {
+        self.columns[column].undeclared_format(&mut Scratch::default(), stored)
+    }
+
     /// Reseals a range of rows into one job.
     pub(crate) fn reseal_rows<R: Rows>(
         &self,

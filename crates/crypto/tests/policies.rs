@@ -256,8 +256,15 @@ fn what_a_blind_index_cannot_be_is_refused() {
 
 #[test]
 fn refusals_have_stable_names() {
-    let names = [Refusal::Unreadable, Refusal::Damaged, Refusal::Plaintext, Refusal::Nested, Refusal::ResealMismatch];
-    let expected = ["unreadable", "damaged", "plaintext_refused", "nested", "reseal_mismatch"];
+    let names = [
+        Refusal::Unreadable,
+        Refusal::Damaged,
+        Refusal::Plaintext,
+        Refusal::Nested,
+        Refusal::Undeclared,
+        Refusal::ResealMismatch,
+    ];
+    let expected = ["unreadable", "damaged", "plaintext_refused", "nested", "undeclared_format", "reseal_mismatch"];
     assert_eq!(names.map(Refusal::as_str), expected);
 }
 
@@ -275,8 +282,10 @@ fn what_opens_in_another_known_format_is_no_plaintext() {
         for policy in [PlaintextPolicy::Refuse, PlaintextPolicy::Keep, PlaintextPolicy::Encrypt] {
             let column = column(&[declared], declared, policy, &pair);
             assert_eq!(column.classify(Some(&value), Expect::New), Class::Old, "{other} in {declared}");
-            let resealed = reseal(&RowCipher::new(vec![column], vec![]), Some(&value), None);
-            assert_eq!(resealed.outcome(0, 0), Outcome::Quarantined(Refusal::Unreadable), "{other}");
+            let cipher = RowCipher::new(vec![column], vec![]);
+            assert_eq!(cipher.undeclared_format(0, &value), Some(other));
+            let resealed = reseal(&cipher, Some(&value), None);
+            assert_eq!(resealed.outcome(0, 0), Outcome::Quarantined(Refusal::Undeclared), "{other}");
             assert!(!resealed.changes(0));
         }
     }

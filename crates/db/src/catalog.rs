@@ -10,6 +10,13 @@ pub struct TableName {
     pub name: String,
 }
 
+impl TableName {
+    /// `schema.table` as it is, for comparing; what is shown is `Display`.
+    pub fn qualified(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+}
+
 impl std::fmt::Display for TableName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = crate::identifier::shown;

@@ -8,6 +8,8 @@ pub enum Verdict {
     Retry,
     /// The connection is gone or in doubt; what was being committed may or may not stand: open a new session and read the checkpoint.
     Reconnect,
+    /// Nothing happened: a constraint, or the column's width, refuses the new values of some row: roll back, and find it by halves.
+    Refused,
     /// Retrying does not help.
     Fatal,
 }
@@ -57,13 +59,11 @@ impl Condition {
         match self {
             Self::LockTimeout | Self::Deadlock | Self::Serialization | Self::StatementTimeout => Verdict::Retry,
             Self::SessionEnded | Self::Unavailable => Verdict::Reconnect,
+            Self::ValueTooLong | Self::UniqueViolation | Self::ConstraintViolation => Verdict::Refused,
             Self::DiskFull
             | Self::ReadOnly
             | Self::Privilege
             | Self::RowSecurity
-            | Self::ValueTooLong
-            | Self::UniqueViolation
-            | Self::ConstraintViolation
             | Self::SnapshotLost
             | Self::SchemaChanged
             | Self::Corrupted
@@ -97,7 +97,9 @@ impl Condition {
     /// The next thing to do.
     fn hint(self) -> Option<&'static str> {
         match self {
-            Self::LockTimeout | Self::Deadlock | Self::Serialization | Self::StatementTimeout => None,
+            Self::LockTimeout | Self::Deadlock | Self::Serialization | Self::StatementTimeout => {
+                Some("another session holds what is needed; the same command goes on when it is done")
+            }
             Self::SessionEnded | Self::Unavailable => {
                 Some("committed batches stay; the same command goes on (`run` with --resume)")
             }

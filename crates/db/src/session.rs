@@ -22,6 +22,12 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For a person's word, which comes once and touches the store alone: it waits for whoever writes there.
+    pub const PATIENT: Self =
+        Self { lock_timeout_ms: 30_000, statement_timeout_ms: 35_000, idle_timeout_ms: 2000, deadline_ms: 40_000 };
+}
+
 /// What a transaction may do.
 #[derive(Debug, Clone, Copy)]
 pub enum Mode<'a> {

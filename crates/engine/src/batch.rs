@@ -127,13 +127,11 @@ impl Batch {
 
     /// The first field that is to be quarantined: its slot, and why.
     pub(crate) fn first_quarantined(&self, slots: usize) -> Option<(usize, Refusal)> {
-        let slots = (0..self.len()).flat_map(|row| (0..slots).map(move |slot| (row, slot)));
-        slots
-            .filter_map(|(row, slot)| match self.resealed.outcome(row, slot) {
-                Outcome::Quarantined(refusal) => Some((slot, refusal)),
-                _ => None,
-            })
-            .next()
+        let mut slots = (0..self.len()).flat_map(|row| (0..slots).map(move |slot| (row, slot)));
+        slots.find_map(|(row, slot)| match self.resealed.outcome(row, slot) {
+            Outcome::Quarantined(refusal) => Some((slot, refusal)),
+            _ => None,
+        })
     }
 }
 

@@ -30,7 +30,7 @@ pub async fn pause(context: &Context, until: Option<Timestamp>, reason: Option<&
 /// Takes a pause back. A canary waits for more than that: for a process that goes on.
 pub async fn unpause(context: &Context) -> Result<Report, Error> {
     change(context, "continue", "continued", async |store, tx, run| {
-        if run.state == RunState::Paused {
+        if run.state == RunState::Paused && run.pause.is_none() {
             return Err(Error::refused(
                 "canary_waits",
                 format!("run {} is not held by a pause: its canary is rotated and waits to be looked at", run.id),
@@ -81,37 +81,52 @@ async fn change(
 ) -> Result<Report, Error> {
     let mut session = context.database.session().await?;
     let store = existing_store(context, &mut session).await?;
-    let mut tx = session.begin(Mode::Write(Limits::default())).await?;
-    let run = store.unfinished_run(&mut tx).await?.ok_or_else(no_unfinished_run)?;
-    change(&store, &mut tx, &run).await?;
-    store.add_event(&mut tx, &run.id, &context.actor, command, detail).await?;
-    let run = store.run(&mut tx, &run.id).await?.ok_or_else(no_unfinished_run)?;
-    let saw = Saw::read(&store, &mut tx, run).await?;
-    tx.commit().await?;
-    saw.report(command)
+    let changed = async {
+        let mut tx = session.begin(Mode::Write(Limits::PATIENT)).await?;
+        let run = store.unfinished_run(&mut tx).await?.ok_or_else(no_unfinished_run)?;
+        change(&store, &mut tx, &run).await?;
+        store.add_event(&mut tx, &run.id, &context.actor, command, detail).await?;
+        let run = store.run(&mut tx, &run.id).await?.ok_or_else(no_unfinished_run)?;
+        let saw = Saw::read(&store, &mut tx, run).await?;
+        tx.commit().await?;
+        saw.report(command)
+    };
+    let changed = changed.await;
+    with_grant(context, changed).await
 }
 
 /// The store, or the refusal that there is none.
 pub(crate) async fn existing_store(context: &Context, session: &mut Session) -> Result<Store, Error> {
     let store = Store::new(context.database.dialect());
-    match readable(&store, session).await {
-        Ok(true) => return Ok(store),
-        Ok(false) => {}
-        Err(error) if error.code() == "privilege_missing" => {
-            let mut tx = session.begin(Mode::Read).await?;
-            let role = tx.server().await?.role;
-            tx.commit().await?;
-            return Err(Error::refused(
-                "privilege_missing",
-                format!("role {role:?} may not read the checkpoint store"),
-                format!(
-                    "as the store's owner: GRANT USAGE ON SCHEMA reencrypt TO {role:?}; GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO {role:?};"
-                ),
-            ));
-        }
-        Err(error) => return Err(error),
+    let readable = readable(&store, session).await;
+    if with_grant(context, readable).await? {
+        return Ok(store);
     }
     Err(Error::refused("no_run", "this database has seen no run", "`reencrypt plan` shows what one would do"))
+}
+
+/// What came of a call of the store; where a privilege is missing, with the statement that grants it.
+pub(crate) async fn with_grant<T>(context: &Context, result: Result<T, impl Into<Error>>) -> Result<T, Error> {
+    let error = match result {
+        Ok(value) => return Ok(value),
+        Err(error) => error.into(),
+    };
+    if error.code() != "privilege_missing" {
+        return Err(error);
+    }
+    let mut session = context.database.session().await?;
+    let mut tx = session.begin(Mode::Read).await?;
+    let role = tx.server().await?.role;
+    tx.commit().await?;
+    session.close().await;
+    Err(Error::refused(
+        "privilege_missing",
+        format!("role {role:?} may not do that in the checkpoint store"),
+        format!(
+            "as the store's owner: GRANT USAGE ON SCHEMA reencrypt TO {role:?}; GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO {role:?}; and \
+             for all that writes: GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA reencrypt TO {role:?};"
+        ),
+    ))
 }
 
 /// Whether the store is there; its run is read for the sake of the privilege.

@@ -4,10 +4,9 @@ use crate::{
     batch::Batch,
     rotation::{Rotation, lock},
 };
-use reencrypt_checkpoint::Store;
 use reencrypt_crypto::Fingerprint;
 use reencrypt_db::{Limits, Mode, Session};
-use reencrypt_planner::{BoundTable, NONCE_WAYS, NONCES_MAX, NONCES_WARN, Plan, Reserved, sealing_keys};
+use reencrypt_planner::{BoundTable, NONCE_WAYS, NONCES_MAX, NONCES_WARN, Plan, sealing_keys};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -167,26 +166,5 @@ impl Allowance {
             "what is rotated stays; end the run with `reencrypt abandon`, and begin one to another new key. For so many values {NONCE_WAYS}"
         );
         Error::refused("nonce_budget", message, hint)
-    }
-}
-
-/// What earlier runs reserved, where the role may read it: a role with SELECT on the data alone may not.
-pub(crate) async fn reserved(context: &Context, session: &mut Session) -> Reserved {
-    let store = Store::new(context.database.dialect());
-    let read = async {
-        if !store.exists(session).await? {
-            return Ok(Vec::new());
-        }
-        let mut tx = session.begin(Mode::Read).await?;
-        let reserved = store.reserved_nonces(&mut tx).await?;
-        tx.commit().await?;
-        Ok::<_, Error>(reserved)
-    };
-    match read.await {
-        Ok(reserved) => reserved.into_iter().filter_map(|(key, count)| Some((key.parse().ok()?, count))).collect(),
-        Err(error) => {
-            tracing::info!(code = error.code(), "how often keys have sealed could not be read from the store");
-            Reserved::new()
-        }
     }
 }

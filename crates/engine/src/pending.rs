@@ -72,6 +72,15 @@ impl Writing<'_> {
                         true => {}
                     }
                 }
+                Err(error) if error.verdict() == Verdict::Refused => {
+                    if let [_] = keys[..] {
+                        let rows = self.refuse(table, selection, expect, &keys, Refused::Write).await?;
+                        let Some(batch) = rows else { return Ok(false) };
+                        rotation.judge_refused(self.chunk.pass, table, &batch, &error)?;
+                    }
+                    size = (keys.len() / 2).max(1);
+                    tries = tries.max(UNLOCKED_TRIES);
+                }
                 Err(error) => return Err(error),
             }
             tries += 1;
@@ -96,7 +105,7 @@ impl Writing<'_> {
         let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
         nonces.settle(&batch);
         let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
-        let settlement = Settlement::again(&batch, &self.chunk, keys, None);
+        let settlement = Settlement::again(&batch, &self.chunk, keys, None, false);
         let settled = settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await;
         conclude(rotation, tx, settled, table, &mut self.chunk, &mut self.counts).await
     }
@@ -116,7 +125,7 @@ impl Writing<'_> {
             let rows = tx.read_keys(selection, keys, true).await?;
             let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
             nonces.settle(&batch);
-            let settlement = Settlement::again(&batch, &self.chunk, keys, Some(Refused::Write));
+            let settlement = Settlement::again(&batch, &self.chunk, keys, Some(Refused::Write), false);
             settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await
         };
         let settled = settled.await;
@@ -130,24 +139,34 @@ impl Writing<'_> {
         selection: &Selection,
         expect: Expect,
     ) -> Result<bool, Error> {
-        let rotation = self.rotation;
         while !self.chunk.pending.is_empty() {
             let keys: Vec<_> = self.chunk.pending.iter().take(LOCKED_ROWS).cloned().collect();
-            let nonces = rotation.nonces.take(rotation, self.session, table, keys.len()).await?;
-            let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
-            let rows = tx.read_keys(selection, &keys, false).await?;
-            let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
-            nonces.settle(&batch);
-            let settlement = Settlement::again(&batch, &self.chunk, &keys, Some(Refused::Locked));
-            let Some(settled) =
-                settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await?
-            else {
+            if self.refuse(table, selection, expect, &keys, Refused::Locked).await?.is_none() {
                 return Ok(false);
-            };
-            tx.commit().await?;
-            settled.apply(rotation, table, &mut self.chunk, &mut self.counts);
+            }
         }
         Ok(true)
+    }
+
+    /// Quarantines the pending rows `keys` without a further try, and gives them back as they stand; `None`: the lease is lost.
+    async fn refuse(
+        &mut self,
+        table: &BoundTable,
+        selection: &Selection,
+        expect: Expect,
+        keys: &[RowKey],
+        refused: Refused,
+    ) -> Result<Option<Batch>, Error> {
+        let rotation = self.rotation;
+        let nonces = rotation.nonces.take(rotation, self.session, table, keys.len()).await?;
+        let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
+        let rows = tx.read_keys(selection, keys, false).await?;
+        let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
+        nonces.settle(&batch);
+        let settlement = Settlement::again(&batch, &self.chunk, keys, Some(refused), true);
+        let settled = settle(rotation, &mut tx, table, selection, &self.chunk, &self.counts, settlement).await;
+        let holds = conclude(rotation, tx, settled, table, &mut self.chunk, &mut self.counts).await?;
+        Ok(holds.then_some(batch))
     }
 }
 

@@ -1,11 +1,12 @@
 //! Everything before the first write.
 use crate::{
-    Approved, BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport, nonces,
-    rotation::Started,
+    Approved, BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport, control,
+    past::Past,
+    rotation::{Started, Tally},
     summary::{self, Saw},
     worker::End,
 };
-use reencrypt_checkpoint::{Acceptance, NewRun, Run, RunState, Store};
+use reencrypt_checkpoint::{NewRun, Run, RunState, Store};
 use reencrypt_crypto::Refusal;
 use reencrypt_db::{Dialect, Limits, Mode, Server, Session, TlsMode};
 use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions, judge_nonces};
@@ -51,16 +52,25 @@ pub struct Prepared {
     accepted: HashMap<(usize, String), u64>,
 }
 
-/// `plan`: draft, survey, findings as a report with exit code 0 or 1, and the plan's value for `--out`. Needs SELECT alone.
-pub async fn plan(context: &Context, tables: &[String], options: SurveyOptions) -> Result<(Plan, Report), Error> {
+/// `plan`: draft, survey, findings as a report with exit code 0 or 1, and the plan's value for `--out`. Needs SELECT alone. `broken` is what
+/// is wrong with keys that could not be read; discovery, which tries keys, then waits until they can.
+pub async fn plan(
+    context: &Context,
+    tables: &[String],
+    options: SurveyOptions,
+    broken: Vec<Finding>,
+) -> Result<(Plan, Report), Error> {
     let mut session = context.database.session().await?;
-    let acceptances = acceptances(context, &mut session).await;
-    let (configuration, found) = configuration(context, &mut session, options.sample).await?;
+    let past = Past::read(context, &mut session).await;
+    let (configuration, found) = match broken.is_empty() {
+        true => configuration(context, &mut session, options.sample).await?,
+        false => (context.configuration.clone(), broken),
+    };
     let mut plan = draft(context, &mut session, &configuration, tables, false).await?;
     add(&mut plan, found);
     // Discovery has just looked at every column.
     let options = SurveyOptions { discover: options.discover && !context.configuration.tables.is_empty(), ..options };
-    survey(context, &mut session, &mut plan, &configuration, options, &acceptances).await?;
+    survey(context, &mut session, &mut plan, &configuration, options, &past).await?;
     session.close().await;
     let report = report_of_plan(&plan);
     Ok((plan, report))
@@ -101,7 +111,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     let tables = narrowed(&options, run.as_ref())?;
     let mut plan = draft(&context, &mut session, &configuration, &tables, true).await?;
     add(&mut plan, found);
-    let acceptances = acceptances(&context, &mut session).await;
+    let past = Past::read(&context, &mut session).await;
     if let Some(run) = &run {
         let bound = summary::parse_plan(run)?;
         same_plan(&bound, &plan)?;
@@ -118,7 +128,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
             discover: !context.configuration.tables.is_empty(),
             ..SurveyOptions::default()
         };
-        survey(&context, &mut session, &mut plan, &configuration, survey_options, &acceptances).await?;
+        survey(&context, &mut session, &mut plan, &configuration, survey_options, &past).await?;
         refuse_findings(&plan.findings, fails)?;
     }
     approved(&options, &plan)?;
@@ -126,7 +136,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     let workers = workers(&options, context.database.dialect(), &server);
     session.close().await;
     Ok(Prepared {
-        accepted: accepted_by_column(&plan, &acceptances),
+        accepted: past.accepted_by_column(&plan),
         context,
         store,
         plan,
@@ -136,6 +146,16 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
         workers,
         tls: server.tls,
     })
+}
+
+/// A run that could not start, or not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Halted {
+    /// the run, once it was made or goes on
+    pub run_id: Option<String>,
+    /// why
+    pub error: Error,
 }
 
 impl Prepared {
@@ -150,14 +170,24 @@ impl Prepared {
     }
 
     /// Rotates until finished, awaiting cutover, paused by a canary, stopped or failed. The report has its exit code.
-    pub async fn execute(self) -> Result<Report, Error> {
+    pub async fn execute(self) -> Result<Report, Halted> {
+        let mut run_id = self.run.as_ref().map(|run| run.id.clone());
+        match self.rotate(&mut run_id).await {
+            Ok(report) => Ok(report),
+            Err(error) => Err(Halted { run_id, error }),
+        }
+    }
+
+    async fn rotate(self, started: &mut Option<String>) -> Result<Report, Error> {
         let mut session = self.context.database.session().await?;
-        self.store.migrate(&mut session).await?;
+        let migrated = self.store.migrate(&mut session).await;
+        control::with_grant(&self.context, migrated).await?;
         // Bound before it is started: what cannot be walked leaves no run behind.
         let mut tx = session.begin(Mode::Read).await?;
         let tables = reencrypt_planner::bind(&mut tx, &self.plan, &self.context.keys).await?;
         tx.commit().await?;
-        let run_id = self.start(&mut session).await?;
+        let run_id = control::with_grant(&self.context, self.start(&mut session).await).await?;
+        *started = Some(run_id.clone());
         self.record_weak_tls(&mut session, &run_id).await?;
         let tally = tally(&self.store, &mut session, &run_id, &self.plan).await?;
         session.close().await;
@@ -190,7 +220,7 @@ impl Prepared {
     /// Starts the run, or goes on with it. Of processes that start at once, one makes the run and the others join it.
     async fn start(&self, session: &mut Session) -> Result<String, Error> {
         let actor = &self.context.actor;
-        let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+        let mut tx = session.begin(Mode::Write(Limits::PATIENT)).await?;
         if let Some(run) = &self.run {
             let from = [
                 RunState::Running,
@@ -256,17 +286,12 @@ impl Prepared {
 }
 
 /// What the first pass has found so far, so that the ceiling is the run's and not each process's own. Plaintext is no evidence.
-async fn tally(
-    store: &Store,
-    session: &mut Session,
-    run_id: &str,
-    plan: &Plan,
-) -> Result<HashMap<(u32, usize, usize), GateCounts>, Error> {
+async fn tally(store: &Store, session: &mut Session, run_id: &str, plan: &Plan) -> Result<Tally, Error> {
     let mut tx = session.begin(Mode::Read).await?;
     let run = store.run(&mut tx, run_id).await?.ok_or_else(|| Error::bug("the run's row is gone"))?;
     let saw = Saw::read(store, &mut tx, run).await?;
     tx.commit().await?;
-    let mut tally: HashMap<_, GateCounts> = HashMap::new();
+    let mut tally = Tally::new();
     for (no, table) in plan.tables.iter().enumerate().filter(|_| saw.run.pass == 1) {
         let (counts, _) = saw.sums(no, |pass| pass == 1)?;
         for (at, column) in table.columns.iter().enumerate() {
@@ -322,7 +347,7 @@ async fn existing_run(store: &Store, session: &mut Session, intent: Intent) -> R
 fn narrowed(options: &RunOptions, run: Option<&Run>) -> Result<Vec<String>, Error> {
     match run {
         Some(run) if options.tables.is_empty() => {
-            Ok(summary::parse_plan(run)?.tables.iter().map(|table| table.name.to_string()).collect())
+            Ok(summary::parse_plan(run)?.tables.iter().map(|table| table.name.qualified()).collect())
         }
         _ => Ok(options.tables.clone()),
     }
@@ -378,50 +403,19 @@ async fn survey(
     plan: &mut Plan,
     configuration: &Configuration,
     options: SurveyOptions,
-    acceptances: &[Acceptance],
+    past: &Past,
 ) -> Result<(), Error> {
     let accepted = |table: &reencrypt_db::TableName, column: &str| {
         let table = table.to_string();
-        acceptances.iter().filter(|line| line.table == table && line.column == column).map(|line| line.accepted).sum()
+        past.acceptances
+            .iter()
+            .filter(|line| line.table == table && line.column == column)
+            .map(|line| line.accepted)
+            .sum()
     };
     reencrypt_planner::survey(session, plan, configuration, &context.keys, &context.pool, options, &accepted).await?;
-    let reserved = nonces::reserved(context, session).await;
-    Ok(judge_nonces(plan, configuration, &context.keys, &reserved)?)
-}
-
-/// What was accepted before, where the role may read it: a role with SELECT on the data alone may not.
-pub(crate) async fn acceptances(context: &Context, session: &mut Session) -> Vec<Acceptance> {
-    let store = Store::new(context.database.dialect());
-    let read = async {
-        if !store.exists(session).await? {
-            return Ok(Vec::new());
-        }
-        let mut tx = session.begin(Mode::Read).await?;
-        let acceptances = store.acceptances(&mut tx).await?;
-        tx.commit().await?;
-        Ok::<_, Error>(acceptances)
-    };
-    match read.await {
-        Ok(acceptances) => acceptances,
-        Err(error) => {
-            tracing::info!(
-                code = error.code(),
-                "accepted values could not be read from the store and count as not accepted"
-            );
-            Vec::new()
-        }
-    }
-}
-
-fn accepted_by_column(plan: &Plan, acceptances: &[Acceptance]) -> HashMap<(usize, String), u64> {
-    let mut accepted = HashMap::new();
-    for (no, table) in plan.tables.iter().enumerate() {
-        let name = table.name.to_string();
-        for line in acceptances.iter().filter(|line| line.table == name) {
-            *accepted.entry((no, line.column.clone())).or_default() += line.accepted;
-        }
-    }
-    accepted
+    plan.findings.extend(past.findings(plan));
+    Ok(judge_nonces(plan, configuration, &context.keys, &past.reserved)?)
 }
 
 /// A run is bound to its plan, its environment and its keys.

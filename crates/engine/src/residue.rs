@@ -1,7 +1,7 @@
 //! The values left alone, and a person's acceptance of them.
 use crate::{
     Context, Error,
-    control::existing_store,
+    control::{existing_store, with_grant},
     settle::Refused,
     summary::{Saw, accepted},
 };
@@ -113,11 +113,15 @@ pub async fn accept(
         accepted: count,
         reason: reason.to_owned(),
     };
-    let mut tx = session.begin(Mode::Write(Limits::default())).await?;
-    store.accept(&mut tx, &acceptance, &context.actor).await?;
     let detail = format!("{}.{column} {class} {count}: {reason}", line.table);
-    store.add_event(&mut tx, &saw.run.id, &context.actor, "accepted", &detail).await?;
-    tx.commit().await?;
+    let accepted = async {
+        let mut tx = session.begin(Mode::Write(Limits::PATIENT)).await?;
+        store.accept(&mut tx, &acceptance, &context.actor).await?;
+        store.add_event(&mut tx, &saw.run.id, &context.actor, "accepted", &detail).await?;
+        Ok::<_, Error>(tx.commit().await?)
+    };
+    let accepted = accepted.await;
+    with_grant(context, accepted).await?;
     quarantine_list(context).await
 }
 

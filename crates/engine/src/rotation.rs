@@ -11,6 +11,7 @@ use crate::{
     worker::{End, Worker},
 };
 use reencrypt_checkpoint::{Pause, RunState, Store};
+use reencrypt_crypto::Outcome;
 use reencrypt_db::{Limits, Mode, Session};
 use reencrypt_planner::{BoundTable, GateCounts, Plan};
 use std::{
@@ -26,6 +27,9 @@ pub(crate) const LEASE_MS: u32 = 15_000;
 const WINDOW_S: u32 = 10;
 /// Bytes of fields in the windows of all workers.
 const WINDOWS_BYTES_MAX: usize = 96 << 20;
+
+/// What opened and what did not, by pass, table and column.
+pub(crate) type Tally = HashMap<(u32, usize, usize), GateCounts>;
 
 /// One process's part of a run.
 pub(crate) struct Rotation {
@@ -46,7 +50,7 @@ pub(crate) struct Rotation {
     /// Values that a person has accepted, by position of table and column.
     pub(crate) accepted: HashMap<(usize, String), u64>,
     tables: Mutex<Arc<Vec<BoundTable>>>,
-    tally: Mutex<HashMap<(u32, usize, usize), GateCounts>>,
+    tally: Mutex<Tally>,
     waiting: Mutex<Option<String>>,
     settled: Mutex<BTreeMap<(String, u32), Stretch>>,
     last_commit: Mutex<Instant>,
@@ -137,8 +141,9 @@ impl Rotation {
     /// ceiling does.
     pub(crate) fn judge(&self, pass: u32, table: &BoundTable, batch: &Batch) -> Result<(), Error> {
         let columns = table.plan.columns.len();
-        let stops = self.options.on_unreadable == OnUnreadable::Stop;
-        if let Some((column, refusal)) = batch.first_quarantined(columns).filter(|_| stops) {
+        if self.options.on_unreadable == OnUnreadable::Stop
+            && let Some((column, refusal)) = batch.first_quarantined(columns)
+        {
             return Err(Error::refused(
                 "unreadable_value",
                 format!(
@@ -151,28 +156,43 @@ impl Rotation {
             ));
         }
         let mut tally = lock(&self.tally);
+        for column in 0..columns {
+            batch.tally(column, tally.entry((pass, table.index, column)).or_default());
+        }
+        self.within_ceiling(pass, table, &tally).map_err(|message| {
+            let hint = "`reencrypt plan --full` counts them by column; if they are known, `reencrypt run --resume --max-unreadable N` goes on";
+            Error::refused("ceiling_reached", message, hint)
+        })
+    }
+
+    /// Judges rows after the database refused their new values, as `why` says: they count like values that cannot be read.
+    pub(crate) fn judge_refused(&self, pass: u32, table: &BoundTable, batch: &Batch, why: &Error) -> Result<(), Error> {
+        let mut tally = lock(&self.tally);
+        for column in 0..table.plan.columns.len() {
+            let refused = (0..batch.len()).filter(|row| batch.outcome(*row, column) == Outcome::Rotated).count() as u64;
+            tally.entry((pass, table.index, column)).or_default().fails += refused;
+        }
+        self.within_ceiling(pass, table, &tally).map_err(|message| {
+            let hint = why.hint().unwrap_or_default();
+            Error::refused("ceiling_reached", format!("{message}; the last because {why}"), hint)
+        })
+    }
+
+    /// The first column of which more cannot be rotated than was allowed, in words.
+    fn within_ceiling(&self, pass: u32, table: &BoundTable, tally: &Tally) -> Result<(), String> {
         for (column, plan) in table.plan.columns.iter().enumerate() {
-            let tally = tally.entry((pass, table.index, column)).or_default();
-            batch.tally(column, tally);
+            let tally = tally.get(&(pass, table.index, column)).copied().unwrap_or_default();
             let accepted = self.accepted.get(&(table.index, plan.column.clone())).copied().unwrap_or_default();
             let fails = tally.fails.saturating_sub(accepted);
             let shaped = tally.opens_new + tally.opens_old + tally.fails;
             let ceiling = self.options.ceiling.of(shaped.max(table.plan.rows_estimate));
-            let nothing_opens = fails > 10 && tally.opens_new + tally.opens_old == 0;
-            if nothing_opens || fails > ceiling {
-                return Err(Error::refused(
-                    "ceiling_reached",
-                    format!(
-                        "{}.{} has {fails} values that cannot be read{}",
-                        table.plan.name,
-                        plan.column,
-                        if nothing_opens {
-                            ", and none that can".to_owned()
-                        } else {
-                            format!(", more than the ceiling of {ceiling}")
-                        }
-                    ),
-                    "see `reencrypt quarantine list`; if they are known, `reencrypt run --resume --max-unreadable N` goes on",
+            let place = format!("{}.{}", table.plan.name, plan.column);
+            if fails > 10 && tally.opens_new + tally.opens_old == 0 {
+                return Err(format!("{place} has {fails} values that cannot be rotated, and none that can"));
+            }
+            if fails > ceiling {
+                return Err(format!(
+                    "{place} has {fails} values that cannot be rotated, more than the ceiling of {ceiling}"
                 ));
             }
         }
@@ -212,7 +232,7 @@ pub(crate) struct Started {
     pub(crate) tables: Vec<BoundTable>,
     pub(crate) accepted: HashMap<(usize, String), u64>,
     /// What earlier processes of the run found, by pass, table and column.
-    pub(crate) tally: HashMap<(u32, usize, usize), GateCounts>,
+    pub(crate) tally: Tally,
 }
 
 impl Started {

@@ -20,7 +20,7 @@ use std::{
 /// Why a row is left although its new values are at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Not hit even under a row lock: a trigger or a rule says no.
+    /// Not hit even under a row lock: a trigger or a rule says no. Or a constraint refuses the new values.
     Write,
     /// Somebody keeps it locked.
     Locked,
@@ -73,8 +73,14 @@ impl<'b> Settlement<'b> {
         Self { batch, range, cursor, window, marks, pending, vanished: 0, refused: None, defer }
     }
 
-    /// A further try of the pending rows `keys`, as read again in `batch`.
-    pub(crate) fn again(batch: &'b Batch, chunk: &Chunk, keys: &[RowKey], refused: Option<Refused>) -> Self {
+    /// A further try of the pending rows `keys`, as read again in `batch`; with `defer` none, and they are refused as they stand.
+    pub(crate) fn again(
+        batch: &'b Batch,
+        chunk: &Chunk,
+        keys: &[RowKey],
+        refused: Option<Refused>,
+        defer: bool,
+    ) -> Self {
         let tried: HashSet<_> = keys.iter().cloned().collect();
         let found: HashSet<_> = (0..batch.len()).map(|row| batch.key(row)).collect();
         Self {
@@ -86,7 +92,7 @@ impl<'b> Settlement<'b> {
             pending: chunk.pending.iter().filter(|key| !tried.contains(*key)).cloned().collect(),
             vanished: missing(keys, &found),
             refused,
-            defer: refused == Some(Refused::Locked),
+            defer,
         }
     }
 }

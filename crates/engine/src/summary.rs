@@ -303,7 +303,8 @@ pub(crate) fn share_new(report: &Report) -> (u64, u64) {
     })
 }
 
-fn pause_reason(pause: &Pause) -> String {
+/// Why everything waits.
+pub(crate) fn pause_reason(pause: &Pause) -> String {
     let until = timestamp(pause.until_ms).map(|until| format!(" until {until:.0}")).unwrap_or_default();
     let reason = pause.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("a pause{until} was asked for{reason}")

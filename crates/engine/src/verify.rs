@@ -7,11 +7,11 @@ mod statement;
 use crate::{
     BlindIndexReport, ColumnReport, Context, Error, Event, Report, TableReport, batch,
     pace::backoff,
-    prepare::{acceptances, fails, refuse_findings},
+    past::Past,
+    prepare::{fails, refuse_findings},
     summary,
 };
-use reencrypt_checkpoint::Store;
-use reencrypt_crypto::{Class, Classified, Expect, Fingerprint};
+use reencrypt_crypto::{Class, Classified, Expect};
 use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
 use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan};
 use statement::{Evidence, Statement};
@@ -58,8 +58,7 @@ struct TableCounts {
 /// Reads everything through the heap in one snapshot. Works with the new key alone. Writes nothing.
 pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Report, Error> {
     let mut looker = context.database.session().await?;
-    let acceptances = acceptances(&context, &mut looker).await;
-    let rotated_from = rotated_from(&context, &mut looker).await;
+    let past = Past::read(&context, &mut looker).await;
     let (configuration, mut findings) = scope(&context, &mut looker).await?;
 
     let mut holder = context.database.session().await?;
@@ -102,7 +101,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
 
     findings.extend(unlisted(&context, &mut looker, &configuration).await?);
     looker.close().await;
-    statement::accept(&plan, &acceptances, &mut counts);
+    statement::accept(&plan, &past.acceptances, &mut counts);
     let evidence = Evidence {
         counts: &counts,
         late,
@@ -110,9 +109,9 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         snapshot_held,
         standby,
         outlasting: &outlasting,
-        doubt: statement::doubt(&plan, &acceptances, &counts),
-        refused_plaintext: statement::refused_plaintext(&plan, &acceptances, &counts),
-        rotated_from: &rotated_from,
+        doubt: statement::doubt(&plan, &past.acceptances, &counts),
+        refused_plaintext: statement::refused_plaintext(&plan, &past.acceptances, &counts),
+        past: &past,
     };
     let statement = statement::state(&context, &options, &plan, evidence);
     Ok(report(&context, plan, findings, counts, rows, statement, snapshot.taken_at_ms))
@@ -355,25 +354,6 @@ async fn unlisted(
         reencrypt_planner::unlisted(session, configuration, &context.keys, &context.pool, DISCOVERY_SAMPLE).await?;
     findings.retain(|finding| UNLISTED.contains(&&*finding.code));
     Ok(findings)
-}
-
-/// The old fingerprint of each pair in the last run, where there was one and the role may read it. It can take a statement back, never make one.
-async fn rotated_from(context: &Context, session: &mut Session) -> BTreeMap<String, Fingerprint> {
-    let store = Store::new(context.database.dialect());
-    let read = async {
-        if !store.exists(session).await? {
-            return Ok(BTreeMap::new());
-        }
-        let mut tx = session.begin(Mode::Read).await?;
-        let run = store.last_run(&mut tx).await?;
-        tx.commit().await?;
-        let keys = run.as_ref().map(summary::parse_plan).transpose()?.map(|plan| plan.keys).unwrap_or_default();
-        Ok::<_, Error>(keys.into_iter().filter_map(|(name, key)| Some((name, key.old?))).collect())
-    };
-    read.await.unwrap_or_else(|error| {
-        tracing::info!(code = error.code(), "the last run's keys could not be read from the store");
-        BTreeMap::new()
-    })
 }
 
 fn report(

@@ -70,7 +70,10 @@ impl Worker {
                 }
                 Ok(Step::Nothing(why)) => {
                     (tries, success) = (0, Instant::now());
-                    self.rotation.set_waiting(Some(why.to_owned()));
+                    // What another worker waits for says more.
+                    if self.rotation.waiting().is_none() {
+                        self.rotation.set_waiting(Some(why.to_owned()));
+                    }
                     self.rotation.sleep(IDLE).await;
                 }
                 Ok(Step::Ended(state)) => return Ok(End::State(state)),
@@ -78,7 +81,7 @@ impl Worker {
                     let verdict = error.verdict();
                     // A step is a whole chunk: what counts is the last batch that any worker here committed.
                     let stuck = success.max(self.rotation.last_commit()).elapsed();
-                    if verdict == Verdict::Fatal || (tries > 0 && stuck > PATIENCE) {
+                    if matches!(verdict, Verdict::Refused | Verdict::Fatal) || (tries > 0 && stuck > PATIENCE) {
                         return Err(error);
                     }
                     if verdict == Verdict::Reconnect {
@@ -97,10 +100,8 @@ impl Worker {
     async fn wait_while_paused(&self) -> bool {
         let mut pause = self.rotation.pause.clone();
         let Some(asked) = pause.borrow_and_update().clone() else { return false };
-        let until = asked.until_ms.and_then(|ms| summary::timestamp(Some(ms)));
-        let until = until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
-        let reason = asked.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-        self.rotation.set_waiting(Some(format!("paused{until}{reason}; `reencrypt continue` takes it back")));
+        let reason = summary::pause_reason(&asked);
+        self.rotation.set_waiting(Some(format!("{reason}; `reencrypt continue` takes it back")));
         tokio::select! {
             _ = pause.wait_for(Option::is_none) => {}
             () = self.rotation.context.stop.requested() => {}

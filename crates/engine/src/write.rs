@@ -29,8 +29,8 @@ pub(crate) struct Writing<'w> {
 }
 
 impl Writing<'_> {
-    /// Writes a stage's batch, in halves where locks or deadlocks ask for it and in smaller parts where time does; a single row that stays
-    /// locked is put aside as pending. Says whether the lease holds.
+    /// Writes a stage's batch, in halves where locks, deadlocks or constraints ask for it and in smaller parts where time does; a single row
+    /// that stays locked, or whose new values are refused, is put aside as pending. Says whether the lease holds.
     pub(crate) async fn write(
         &mut self,
         table: &BoundTable,
@@ -61,6 +61,16 @@ impl Writing<'_> {
                         return Ok(false);
                     }
                     (from, tries) = (range.end, 0);
+                }
+                Err(error) if error.verdict() == Verdict::Refused => {
+                    self.tempo.contended(range.len());
+                    if range.len() > 1 {
+                        continue;
+                    }
+                    if !self.write_range(table, selection, stage, range.clone(), true).await? {
+                        return Ok(false);
+                    }
+                    from = range.end;
                 }
                 Err(error) => return Err(error),
             }

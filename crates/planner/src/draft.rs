@@ -104,7 +104,7 @@ fn narrow<'a>(tables: &'a [TableSettings], wanted: &[String]) -> Result<Vec<&'a 
 /// Whether `--table wanted` is this table: as the file writes it, or as the catalog names it, with or without its
 /// schema.
 fn is_named(wanted: &str, settings: &TableSettings, found: Option<&TableName>) -> bool {
-    let in_catalog = |found: &TableName| found.name == wanted || format!("{}.{}", found.schema, found.name) == wanted;
+    let in_catalog = |found: &TableName| found.name == wanted || found.qualified() == wanted;
     settings.name == wanted || found.is_some_and(in_catalog)
 }
 

@@ -58,12 +58,12 @@ impl Finding {
     }
 
     /// A finding that `run` refuses.
-    pub(crate) fn fail(code: &str, message: impl Into<String>) -> Self {
+    pub fn fail(code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Fail, code, message)
     }
 
     /// A finding that is printed.
-    pub(crate) fn warn(code: &str, message: impl Into<String>) -> Self {
+    pub fn warn(code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Warn, code, message)
     }
 

@@ -220,7 +220,7 @@ impl TablePlan {
             spec: index.spec.clone(),
         };
         TableSettings {
-            name: format!("{}.{}", self.name.schema, self.name.name),
+            name: self.name.qualified(),
             key: Some(self.key.clone()),
             row_key: Some(self.row_key.clone()).filter(|row_key| !row_key.is_empty()),
             subject: self.subject.clone(),

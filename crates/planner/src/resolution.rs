@@ -53,7 +53,7 @@ pub(crate) fn candidates(names: &[TableName], url_schema: Option<&str>, written:
 pub(crate) fn written_name(names: &[TableName], table: &TableName) -> String {
     match candidates(names, None, &table.name).as_slice() {
         [only] if only == table => table.name.clone(),
-        _ => format!("{}.{}", table.schema, table.name),
+        _ => table.qualified(),
     }
 }
 
@@ -69,7 +69,7 @@ fn guesses(dialect: Dialect, url_schema: Option<&str>, written: &str) -> Vec<Tab
 
 fn suggestion(names: &[TableName], written: &str) -> String {
     if written.contains('.') {
-        let full: Vec<String> = names.iter().map(|name| format!("{}.{}", name.schema, name.name)).collect();
+        let full: Vec<String> = names.iter().map(TableName::qualified).collect();
         let near = did_you_mean(written, full.iter().map(String::as_str));
         if !near.is_empty() {
             return near;

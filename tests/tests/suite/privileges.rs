@@ -1,7 +1,8 @@
 //! Least privilege on PostgreSQL, with roles that are neither owner nor superuser: both of those bypass row-level security, and would prove
 //! nothing.
 use crate::operator;
-use reencrypt_tests::{Audit, COLUMNS, Database, Role, Seeding};
+use reencrypt_tests::{Audit, COLUMNS, Database, KEYS, Keys, Random, Role, Seeding};
+use serde_json::Value;
 
 fn encrypted_columns() -> String {
     COLUMNS.map(|column| format!("\"{column}\"")).join(", ")
@@ -26,6 +27,50 @@ async fn plan_and_verify_succeed_for_a_role_with_select_alone() {
     reader.run(&["plan"]).await.expect_code(0);
     // The plan that a reader makes is the plan that runs.
     assert_eq!(plan.json()["plan_id"], run.json()["plan_id"]);
+}
+
+/// The store knows from which old key runs rotated: where it is hidden, nobody can say whether this is the one.
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_with_a_hidden_store_cannot_say_while_something_is_unreadable() {
+    let wrong = Keys { old: Random::of_test("hidden_store").bytes(), ..KEYS };
+    let db = Database::postgres(&Seeding::mixed(1000)).await;
+    operator(&db).run(&["run", "--yes"]).await.expect_code(1);
+    let reader = |keys| operator(&db).set("DATABASE_URL", &db.as_postgres().url(Role::Read)).keys(keys);
+    for keys in [&KEYS, &wrong] {
+        let verify = reader(keys).run(&["verify"]).await.expect_code(1);
+        assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
+        assert!(verify.json()["reason"].as_str().is_some_and(|reason| reason.contains("store")), "{verify}");
+    }
+    let role = db.as_postgres().role(Role::Read);
+    db.execute(&format!(
+        "GRANT USAGE ON SCHEMA reencrypt TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO {role}"
+    ))
+    .await;
+    assert_eq!(reader(&KEYS).run(&["verify"]).await.expect_code(1).json()["old_key_needed"], false);
+    assert_eq!(reader(&wrong).run(&["verify"]).await.expect_code(1).json()["old_key_needed"], Value::Null);
+    // What such a role may not write is named with its grant.
+    let list = reader(&KEYS).run(&["quarantine", "list"]).await.expect_code(0);
+    let line = list.json()["quarantine"][0].clone();
+    let [table, column, class] =
+        ["table", "column", "class"].map(|name| line[name].as_str().expect("a text").to_owned());
+    let (count, accept) = (line["count"].to_string(), ["quarantine", "accept", "--reason", "r", "--count"]);
+    let of = [&*count, "--table", &*table, "--column", &*column, "--class", &*class];
+    let accepted = reader(&KEYS).run(&[&accept[..], &of].concat()).await;
+    accepted.expect_refusal("privilege_missing", &["GRANT INSERT", "reencrypt"]);
+}
+
+/// A run that cannot be started has nothing to report, and the last one is another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_cannot_be_started_does_not_report_the_last_one() {
+    let db = Database::postgres(&Seeding::clean(100)).await;
+    operator(&db).run(&["run", "--yes"]).await.expect_code(0);
+    let role = db.as_postgres().role(Role::Run);
+    db.execute(&format!("REVOKE INSERT ON reencrypt.run FROM {role}")).await;
+    let run = operator(&db).run(&["run", "--yes"]).await;
+    run.expect_refusal("privilege_missing", &["GRANT INSERT", "reencrypt"]);
+    let json = run.json();
+    let members: Vec<_> = json.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(members, ["command", "error", "exit_code"], "{run}");
 }
 
 /// Column by column: row key, encrypted columns and hashes, `xmin` and `ctid`.

@@ -13,6 +13,8 @@ on_both_engines!(
     more_unreadable_values_than_the_ceiling_stop_a_run,
     the_ceiling_is_that_of_the_run_and_not_of_each_process,
     verify_with_a_wrong_old_key_cannot_say,
+    a_row_that_a_constraint_refuses_is_left_alone,
+    a_constraint_that_refuses_every_row_stops_the_run,
 );
 
 fn lines(finished: &Finished) -> Vec<Value> {
@@ -207,4 +209,64 @@ async fn verify_with_a_wrong_old_key_cannot_say(engine: Engine) {
     assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
     let verify = operator(&db).run(&["verify"]).await.expect_code(1);
     assert_eq!(verify.json()["old_key_needed"], false, "{verify}");
+    // Neither a run with that key nor a person's acceptance makes it the right one.
+    let plan = operator(&db).keys(&wrong).run(&["plan"]).await;
+    assert!(plan.findings("warn").contains(&"other_old_key".to_owned()), "{plan}");
+    let run = operator(&db).keys(&wrong).run(&["run", "--yes", "--max-unreadable", "100%"]).await.expect_code(1);
+    assert!(run.findings("warn").contains(&"other_old_key".to_owned()), "{run}");
+    accept_all(&operator(&db)).await;
+    let verify = operator(&db).keys(&wrong).run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
+    let verify = operator(&db).run(&["verify"]).await.expect_code(0);
+    assert_eq!(verify.json()["old_key_needed"], false, "{verify}");
+}
+
+/// A hash that is recomputed to one that another row has: the row is left alone, found by halves, and the run goes on.
+async fn a_row_that_a_constraint_refuses_is_left_alone(engine: Engine) {
+    let seeding = Seeding::clean(1000);
+    let db = engine.seeded(&seeding).await;
+    db.execute(r#"CREATE UNIQUE INDEX one_email ON "Patient" ("emailHash")"#).await;
+    // Row 700 has the address of row 300, under a stale hash.
+    db.execute(
+        r#"UPDATE "Patient" SET "emailHash" = 'stale', "email" = (SELECT "email" FROM "Patient" WHERE "id" = 300) WHERE "id" = 700"#,
+    )
+    .await;
+    let before = db.patients().await;
+    let operator = operator(&db);
+    let plan = operator.run(&["plan"]).await.expect_code(0);
+    assert!(plan.findings("warn").contains(&"unique_on_blind_index".to_owned()), "{plan}");
+    let run = operator.run(&["run", "--yes"]).await.expect_code(1);
+    assert_eq!(run.state(), "finished", "{run}");
+    assert_eq!(run.column("email")["quarantined"], 1, "{run}");
+    assert_eq!(run.column("email")["rotated"], 999, "{run}");
+    let list = operator.run(&["quarantine", "list"]).await.expect_code(0);
+    assert!(lines(&list).iter().all(|line| line["class"] == "write_refused" && line["count"] == 1), "{list}");
+    let moved = db.patients().await.iter().zip(&before).filter(|(now, before)| now.values != before.values).count();
+    assert_eq!(moved, 999);
+    let verify = operator.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
+}
+
+/// What refuses row after row is no matter of single rows: the ceiling holds here too.
+async fn a_constraint_that_refuses_every_row_stops_the_run(engine: Engine) {
+    let seeding = Seeding::clean(1000);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    // Whoever is in the table may stay as they are.
+    let refuse = match engine {
+        Engine::Sqlite => {
+            r#"CREATE TRIGGER frozen BEFORE UPDATE OF "zip" ON "Patient" BEGIN SELECT RAISE(ABORT, 'frozen'); END"#
+        }
+        _ => r#"ALTER TABLE "Patient" ADD CONSTRAINT frozen CHECK (length("zip") < 10) NOT VALID"#,
+    };
+    db.execute(refuse).await;
+    let operator = operator(&db);
+    let allowed =
+        reencrypt_tests::Configuration { table_extra: "triggers = \"allow\"\n".to_owned(), ..Default::default() };
+    operator.configure(&allowed.text());
+    let run = operator.run(&["run", "--yes"]).await;
+    run.expect_refusal("ceiling_reached", &["constraint"]);
+    audit.assert_unchanged(&db.patients().await);
+    let list = operator.run(&["quarantine", "list"]).await.expect_code(0);
+    assert!(lines(&list).iter().all(|line| line["class"] == "write_refused"), "{list}");
 }

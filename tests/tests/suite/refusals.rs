@@ -1,6 +1,6 @@
 //! Bad input gets a clear error with the next command, exit code 2 (for `plan`: a `fail` finding, exit code 1), and nothing is written.
 use crate::{Engine, operator};
-use reencrypt_tests::{Audit, COLUMNS, Configuration, Database, KEYS, Keys, Operator, Random, Seeding, Store};
+use reencrypt_tests::{Audit, COLUMNS, Configuration, Database, FORMAT, KEYS, Keys, Operator, Random, Seeding, Store};
 use std::time::{Duration, Instant};
 
 on_both_engines!(
@@ -8,6 +8,7 @@ on_both_engines!(
     the_same_key_twice,
     the_wrong_old_key_is_refused_on_the_sample_before_the_first_write,
     a_missing_table_or_column_comes_with_the_nearest_name,
+    a_column_in_another_format_than_the_declared_one,
     a_table_without_a_primary_key,
     a_view,
     a_plan_made_for_another_schema,
@@ -67,7 +68,13 @@ async fn a_key_that_is_missing_malformed_or_of_the_wrong_length(engine: Engine) 
         scene.refused(&with(name, &not_hex), "key_malformed", &[name]).await;
         scene.refused(&with(name, &KEYS.old_hex()[..62]), "key_length", &[name]).await;
         scene.refused(&with(name, &format!("{}aa", KEYS.old_hex())), "key_length", &[name]).await;
+        scene.finding(&with(name, &not_hex), "key_malformed", &[name]).await;
+        scene.finding(&with(name, &KEYS.old_hex()[..62]), "key_length", &[name]).await;
     }
+    let keyless = operator(&scene.db).unset("OLD_KEY").unset("NEW_KEY");
+    scene.finding(&keyless, "key_missing", &["OLD_KEY"]).await;
+    std::fs::remove_file(keyless.folder().join("reencrypt.toml")).expect("the configuration");
+    scene.finding(&keyless, "key_missing", &["OLD_KEY"]).await;
     // One newline at the end is what an editor leaves.
     let newline = with("OLD_KEY", &format!("{}\n", KEYS.old_hex()));
     newline.run(&["plan"]).await.expect_code(0);
@@ -304,4 +311,21 @@ async fn a_database_that_lets_nobody_in() {
     operator(&db).unset("DATABASE_URL").run(&["plan"]).await.expect_refusal("database_url_missing", &["DATABASE_URL"]);
     let nowhere = operator(&db).set("DATABASE_URL", "sqlite:/nowhere/at/all.db");
     assert_eq!(nowhere.run(&["plan"]).await.code(), Some(2));
+}
+
+/// Its values open under the old key, but a run would leave every one of them.
+async fn a_column_in_another_format_than_the_declared_one(engine: Engine) {
+    let seeding = Seeding::clean(200);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let operator = operator(&db);
+    let declared = format!("city = {{ format = \"{FORMAT}\"");
+    let text = Configuration::default().text().replace(&declared, "city = { format = \"gcm-triple-hex-iv12\"");
+    operator.configure(&text);
+    let plan = operator.run(&["plan"]).await.expect_code(1);
+    assert!(plan.findings("fail").contains(&"undeclared_format".to_owned()), "{plan}");
+    let refused = operator.run(&["run", "--yes", "--max-unreadable", "100%"]).await;
+    refused.expect_refusal("undeclared_format", &["city", FORMAT, "gcm-triple-hex-iv12", "read"]);
+    audit.assert_unchanged(&db.patients().await);
+    operator.run(&["status"]).await.expect_refusal("no_run", &[]);
 }

@@ -1,8 +1,8 @@
 //! Invariant 10 over row keys of every kind: nothing is skipped and nothing is seen twice, whatever orders the rows.
 use crate::{Engine, operator};
-use reencrypt_tests::{Audit, RowKey, Seeding};
+use reencrypt_tests::{Audit, Configuration, RowKey, Seeding};
 
-on_both_engines!(int, bigint, uuid, text, composite);
+on_both_engines!(int, bigint, uuid, text, composite, a_name_with_control_characters);
 
 async fn int(engine: Engine) {
     walk(engine, RowKey::Int).await;
@@ -41,4 +41,20 @@ async fn walk(engine: Engine, row_key: RowKey) {
         let verify = operator.run(&["verify"]).await.expect_code(0);
         assert_eq!(verify.json()["old_key_needed"], false, "{rows} rows: {verify}");
     }
+}
+
+/// What is shown of a name is escaped, what is looked up is not.
+async fn a_name_with_control_characters(engine: Engine) {
+    let seeding = Seeding::clean(500);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    db.execute("ALTER TABLE \"Patient\" RENAME TO \"Pa\ttient\"").await;
+    let operator = operator(&db);
+    operator.configure(&Configuration { table: "Pa\\ttient".to_owned(), ..Configuration::default() }.text());
+    operator.run(&["run", "--yes", "--canary", "100"]).await.expect_code(1);
+    let resumed = operator.run(&["run", "--resume"]).await.expect_code(0);
+    assert!(!resumed.stdout.contains('\t'), "{resumed}");
+    operator.run(&["verify"]).await.expect_code(0);
+    db.execute("ALTER TABLE \"Pa\ttient\" RENAME TO \"Patient\"").await;
+    audit.assert_rotated(&db.patients().await);
 }

@@ -1,6 +1,7 @@
 //! A stop that was asked for: the batch in hand is finished, the chunk is given back, and `run --resume` goes on.
 use crate::{Engine, operator};
-use reencrypt_tests::{Audit, Seeding, Store};
+use reencrypt_tests::{Audit, Database, Seeding, Store};
+use sqlx::Executor;
 use std::time::Duration;
 
 on_both_engines!(
@@ -85,12 +86,55 @@ async fn a_pause_asked_for_while_nobody_works_holds_before_the_first_batch(engin
     let status = operator.run(&["status"]).await.expect_code(0);
     assert_eq!(status.state(), "paused", "{status}");
     assert_eq!(status.json()["next"], "reencrypt continue", "{status}");
-    assert!(status.json()["workers"][0]["waiting"].as_str().is_some_and(|why| why.contains("paused")), "{status}");
+    assert!(status.json()["workers"][0]["waiting"].as_str().is_some_and(|why| why.contains("a pause")), "{status}");
     operator.run(&["continue"]).await.expect_code(0);
     let end = running.finish().await.expect_code(0);
-    assert!(end.stderr.contains("waiting: paused (the clinic opens)"), "why it waited was not told: {end}");
+    assert!(
+        end.stderr.contains("waiting: a pause was asked for: the clinic opens"),
+        "why it waited was not told: {end}"
+    );
     assert_eq!(end.state(), "finished", "{end}");
     audit.assert_rotated(&db.patients().await);
+}
+
+/// SQLite has one writer: a person's word waits for it as the work itself does.
+#[tokio::test(flavor = "multi_thread")]
+async fn words_wait_for_whoever_writes_to_the_file() {
+    let db = Engine::Sqlite.seeded(&Seeding::clean(300)).await;
+    let Database::Sqlite(file) = &db else { unreachable!("SQLite") };
+    let operator = operator(&db);
+    for (arguments, code) in [
+        (&["run", "--yes", "--canary", "100"][..], 1),
+        (&["pause"], 0),
+        (&["continue"], 0),
+        (&["run", "--resume"], 0),
+        (
+            &[
+                "quarantine",
+                "accept",
+                "--table",
+                "Patient",
+                "--column",
+                "city",
+                "--class",
+                "damaged",
+                "--count",
+                "1",
+                "--reason",
+                "r",
+            ],
+            2,
+        ),
+        (&["abandon", "--yes"], 2),
+    ] {
+        let mut writer = file.connect().await;
+        writer.execute(sqlx::raw_sql("BEGIN IMMEDIATE")).await.expect("nobody else writes");
+        let running = operator.start(arguments);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        writer.execute(sqlx::raw_sql("ROLLBACK")).await.expect("it was begun");
+        let finished = running.finish().await.expect_code(code);
+        assert_ne!(finished.json()["error"]["code"], "lock_timeout", "{arguments:?}: {finished}");
+    }
 }
 
 /// A canary bounds the first pass alone; afterwards there is nothing to look at first.

@@ -34,7 +34,7 @@ async fn sample(settings: Settings, key: SecretKey, sample: u32, session: &Sessi
     let needs = KeyNeeds::Pairs { old: Need::Required, new: Need::Optional };
     let context = settings.context_with(keys, needs, Arc::new(Silent), session).await?;
     let options = SurveyOptions { sample, ..SurveyOptions::default() };
-    Ok(session.unless_stopped(engine::plan(&context, &[], options)).await?.1)
+    Ok(session.unless_stopped(engine::plan(&context, &[], options, Vec::new())).await?.1)
 }
 
 struct Answer {

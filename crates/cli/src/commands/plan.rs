@@ -16,10 +16,11 @@ pub(crate) async fn run(globals: &Globals, typed: PlanArguments, session: &Sessi
     let settings = Settings::load(globals, session)?;
     let progress = Progress::start(&session.terminal);
     let needs = KeyNeeds::Pairs { old: Need::Required, new: Need::Optional };
-    let context = settings.context(needs, progress.observer(), session).await?;
+    let (keys, broken) = session.unless_stopped(settings.readable_keys(needs)).await?;
+    let context = settings.context_with(keys, needs, progress.observer(), session).await?;
     note_discovery(&context, session);
     let options = SurveyOptions { sample: typed.sample, full: typed.full, ..SurveyOptions::default() };
-    let (plan, report) = session.unless_stopped(engine::plan(&context, &typed.tables, options)).await?;
+    let (plan, report) = session.unless_stopped(engine::plan(&context, &typed.tables, options, broken)).await?;
     drop(progress);
     if let Some(path) = &typed.out {
         let mut text = serde_json::to_vec_pretty(&plan).map_err(|e| {

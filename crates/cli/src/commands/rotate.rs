@@ -91,9 +91,10 @@ async fn execute(
     }
     match prepared.execute().await {
         Ok(report) => Ok(report),
-        Err(error) => {
-            let failure = Failure::from(error);
-            let standing = standing(context).await;
+        Err(halted) => {
+            let failure = Failure::from(halted.error);
+            // Of a run that did not start there is nothing to report; the last one is another.
+            let standing = standing(context).await.filter(|report| report.run_id == halted.run_id);
             let report = standing.map(|report| Report { command, ..failed(report, &failure) });
             report.ok_or(failure)
         }

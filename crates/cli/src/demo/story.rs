@@ -45,7 +45,7 @@ impl Story<'_> {
     async fn plan(&self, clinic: &Clinic) -> Result<(), Failure> {
         self.step("The plan: what would be touched, and what stands there", "plan --full");
         let options = SurveyOptions { full: true, ..SurveyOptions::default() };
-        let (plan, report) = self.session.unless_stopped(engine::plan(&self.context, &[], options)).await?;
+        let (plan, report) = self.session.unless_stopped(engine::plan(&self.context, &[], options, Vec::new())).await?;
         self.show(&report);
         self.expect(!plan.has_failures(), "the plan has a finding that forbids the run")?;
         for (column, expected) in COLUMNS.iter().zip(clinic.expected) {

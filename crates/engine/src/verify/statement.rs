@@ -1,11 +1,10 @@
 //! From what was seen to what can be said.
 use super::{Counts, VerifyOptions};
-use crate::{Context, prepare::place, summary};
+use crate::{Context, past::Past, prepare::place, summary};
 use reencrypt_checkpoint::Acceptance;
-use reencrypt_crypto::{Fingerprint, PlaintextPolicy, Refusal};
+use reencrypt_crypto::{PlaintextPolicy, Refusal};
 use reencrypt_db::InFlight;
 use reencrypt_planner::{Ceiling, ClassCounts, Finding, GateCounts, Plan};
-use std::collections::BTreeMap;
 
 /// What can be said.
 pub(super) struct Statement {
@@ -27,12 +26,12 @@ pub(super) struct Evidence<'e> {
     pub(super) refused_plaintext: u64,
     /// why the keys that were given may be the wrong ones
     pub(super) doubt: Option<String>,
-    /// the old key of each pair in the last run
-    pub(super) rotated_from: &'e BTreeMap<String, Fingerprint>,
+    /// what earlier runs rotated, if that can be known
+    pub(super) past: &'e Past,
 }
 
 pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evidence<'_>) -> Statement {
-    let Evidence { counts, late, findings, snapshot_held, standby, outlasting, refused_plaintext, doubt, rotated_from } =
+    let Evidence { counts, late, findings, snapshot_held, standby, outlasting, refused_plaintext, doubt, past } =
         evidence;
     let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
     let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
@@ -104,13 +103,16 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     if let Some(doubt) = doubt {
         return cannot_say(doubt);
     }
-    let other = plan.keys.iter().find_map(|(name, key)| {
-        let (given, rotated) = (key.old?, *rotated_from.get(name)?);
-        (given != rotated)
-            .then(|| format!("the old key of pair {name} is {given}, and the last run rotated from {rotated}"))
-    });
-    if let Some(other) = other.as_ref().filter(|_| unopened + mismatched + late.unreadable + late.mismatched > 0) {
+    let unexplained = unopened + mismatched + late.unreadable + late.mismatched;
+    let other = past.other_old_key(plan);
+    if let Some(other) = other.as_ref().filter(|_| unexplained > 0) {
         return cannot_say(format!("{other}: what opens under neither key may stand under that one"));
+    }
+    if let Some(hidden) = past.hidden.as_ref().filter(|_| unexplained > 0) {
+        return cannot_say(format!(
+            "{unexplained} values or hashes fit neither key, and whether this is the old key from which runs rotated cannot be read from the \
+             checkpoint store: {hidden}"
+        ));
     }
     let mut reason = "nothing that was read opens under the old key".to_owned();
     if let Some(other) = other {

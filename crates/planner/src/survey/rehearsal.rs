@@ -8,14 +8,28 @@ use reencrypt_crypto::{Expect, KeyPair, Outcome, Pool, Refusal, RowCipher, Rows,
 use std::sync::Arc;
 
 /// What the rehearsal saw of one slot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Rehearsed {
     /// values that hold another ciphertext, deeper than declared
     pub(crate) nested: u64,
+    /// values of the old key in a format that is not declared
+    pub(crate) undeclared: u64,
+    /// the format of one of them
+    pub(crate) undeclared_format: Option<String>,
     /// values that are NULL and stay so
     pub(crate) absent: u64,
     /// bytes of the longest new value
     pub(crate) longest: usize,
+}
+
+impl std::ops::AddAssign for Rehearsed {
+    fn add_assign(&mut self, other: Self) {
+        self.nested += other.nested;
+        self.undeclared += other.undeclared;
+        self.undeclared_format = self.undeclared_format.take().or(other.undeclared_format);
+        self.absent += other.absent;
+        self.longest = self.longest.max(other.longest);
+    }
 }
 
 /// `old`, and beside it a new key that nobody keeps.
@@ -40,6 +54,12 @@ pub(crate) async fn rehearse<R: Rows + Send + 'static>(
             for (slot, seen) in slots.iter_mut().enumerate() {
                 match resealed.outcome(row, slot) {
                     Outcome::Quarantined(Refusal::Nested) => seen.nested += 1,
+                    Outcome::Quarantined(Refusal::Undeclared) => {
+                        seen.undeclared += 1;
+                        if let (None, Some(stored)) = (&seen.undeclared_format, rows.field(row, slot)) {
+                            seen.undeclared_format = cipher.undeclared_format(slot, stored).map(str::to_owned);
+                        }
+                    }
                     Outcome::Null => seen.absent += 1,
                     _ => {}
                 }

@@ -47,8 +47,7 @@ impl Tally {
     /// Adds what a rehearsal saw.
     pub(super) fn rehearsed(&mut self, slots: Vec<Rehearsed>) {
         for (seen, rehearsed) in self.slots.iter_mut().zip(slots) {
-            seen.rehearsed.nested += rehearsed.nested;
-            seen.rehearsed.longest = seen.rehearsed.longest.max(rehearsed.longest);
+            seen.rehearsed += rehearsed;
         }
     }
 
@@ -57,7 +56,7 @@ impl Tally {
         self.rows = whole.rows;
         self.exposure = whole.exposure;
         for (mine, theirs) in self.slots.iter_mut().zip(whole.slots) {
-            *mine = Slot { rehearsed: mine.rehearsed, ..theirs };
+            *mine = Slot { rehearsed: std::mem::take(&mut mine.rehearsed), ..theirs };
         }
     }
 
@@ -121,7 +120,7 @@ impl Slot {
                 match refusal {
                     Refusal::Damaged => self.damaged += 1,
                     // Its outer layer opened.
-                    Refusal::Nested => self.gate.opens_new += 1,
+                    Refusal::Nested | Refusal::Undeclared => self.gate.opens_new += 1,
                     Refusal::Unreadable | Refusal::ResealMismatch => self.gate.fails += 1,
                     Refusal::Plaintext => {}
                 }
@@ -138,6 +137,7 @@ pub(super) fn findings(plan: &TablePlan, tally: &Tally, key: Option<&PlanKey>, c
             wrong_key(slot, key, &plan.key, ceiling),
             near_miss(slot),
             nested(slot, column.nesting_max),
+            undeclared(slot, &column.read),
             refused_plaintext(slot, column.plaintext),
             overflow(slot),
         ];
@@ -192,6 +192,18 @@ fn nested(slot: &Slot, nesting_max: u8) -> Option<Finding> {
         nesting_max.saturating_add(1)
     );
     (nested > 0).then(|| Finding::warn("nested_values", message))
+}
+
+fn undeclared(slot: &Slot, read: &[String]) -> Option<Finding> {
+    let (undeclared, format) = (slot.rehearsed.undeclared, slot.rehearsed.undeclared_format.as_deref()?);
+    let declared: Vec<_> = read.iter().map(|name| shown(name)).collect();
+    let message = format!(
+        "{undeclared} of the sampled values open under the old key, but as {}, not as {}, which is declared: a run would leave them under \
+         the old key. Name in `read` every format that the column holds",
+        shown(format),
+        declared.join(" or ")
+    );
+    Some(Finding::fail("undeclared_format", message))
 }
 
 fn refused_plaintext(slot: &Slot, policy: reencrypt_crypto::PlaintextPolicy) -> Option<Finding> {

@@ -1,0 +1,102 @@
+//! What earlier runs left in the store, where this role may read it: a role with SELECT on the data alone may not.
+use crate::{Context, Error, counts::SlotCounts, summary::parse_plan};
+use reencrypt_checkpoint::{Acceptance, Store};
+use reencrypt_crypto::Fingerprint;
+use reencrypt_db::{Mode, Session, Transaction};
+use reencrypt_planner::{Finding, Plan, Reserved};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What the store says beside any one run. It excuses, warns and takes statements back; it never makes one.
+#[derive(Default)]
+pub(crate) struct Past {
+    /// what persons accepted
+    pub(crate) acceptances: Vec<Acceptance>,
+    /// nonces by key
+    pub(crate) reserved: Reserved,
+    /// by new key, the old keys from which a run rotated a value to it
+    sources: BTreeMap<Fingerprint, BTreeSet<Fingerprint>>,
+    /// why a store that is there could not be read
+    pub(crate) hidden: Option<String>,
+}
+
+impl Past {
+    /// Reads all of it, or says that it is hidden.
+    pub(crate) async fn read(context: &Context, session: &mut Session) -> Self {
+        let store = Store::new(context.database.dialect());
+        let read = async {
+            if !store.exists(session).await? {
+                return Ok(Self::default());
+            }
+            let mut tx = session.begin(Mode::Read).await?;
+            let reserved = store.reserved_nonces(&mut tx).await?.into_iter();
+            let past = Self {
+                acceptances: store.acceptances(&mut tx).await?,
+                reserved: reserved.filter_map(|(key, count)| Some((key.parse().ok()?, count))).collect(),
+                sources: sources(&store, &mut tx).await?,
+                hidden: None,
+            };
+            tx.commit().await?;
+            Ok::<_, Error>(past)
+        };
+        read.await.unwrap_or_else(|error| {
+            tracing::info!(code = error.code(), "what earlier runs did could not be read from the store");
+            Self { hidden: Some(error.to_string()), ..Self::default() }
+        })
+    }
+
+    /// The first pair whose old key is another than those from which runs rotated to its new key, in words.
+    pub(crate) fn other_old_key(&self, plan: &Plan) -> Option<String> {
+        plan.keys.iter().find_map(|(name, key)| {
+            let (old, sources) = (key.old?, self.sources.get(&key.new?)?);
+            if sources.contains(&old) {
+                return None;
+            }
+            let sources: Vec<_> = sources.iter().map(Fingerprint::to_string).collect();
+            Some(format!(
+                "the old key of pair {name} is {old}, and what runs rotated to its new key stood under {}",
+                sources.join(" and ")
+            ))
+        })
+    }
+
+    /// The same as a finding.
+    pub(crate) fn findings(&self, plan: &Plan) -> Option<Finding> {
+        let other = self.other_old_key(plan)?;
+        let message = format!(
+            "{other}. Values that are left of that key open under neither of these: give that key, or a pair of its own for each"
+        );
+        Some(Finding::warn("other_old_key", message))
+    }
+
+    /// Accepted values by the plan's table and column.
+    pub(crate) fn accepted_by_column(&self, plan: &Plan) -> HashMap<(usize, String), u64> {
+        let mut accepted = HashMap::new();
+        for (no, table) in plan.tables.iter().enumerate() {
+            let name = table.name.to_string();
+            for line in self.acceptances.iter().filter(|line| line.table == name) {
+                *accepted.entry((no, line.column.clone())).or_default() += line.accepted;
+            }
+        }
+        accepted
+    }
+}
+
+/// A run that rotated nothing says nothing about its keys.
+async fn sources(
+    store: &Store,
+    tx: &mut Transaction<'_>,
+) -> Result<BTreeMap<Fingerprint, BTreeSet<Fingerprint>>, Error> {
+    let mut sources: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for run in store.runs(tx).await? {
+        let plan = parse_plan(&run)?;
+        for total in store.chunk_totals(tx, &run.id).await? {
+            let Some(table) = plan.tables.get(total.table_no) else { continue };
+            let key = plan.keys.get(&table.key).and_then(|key| Some((key.new?, key.old?)));
+            let counts = SlotCounts::from_json(&total.counts, table.slots().len())?;
+            if let Some((new, old)) = key.filter(|_| counts.0.iter().any(|slot| slot.rotated > 0)) {
+                sources.entry(new).or_default().insert(old);
+            }
+        }
+    }
+    Ok(sources)
+}
