@@ -9,7 +9,7 @@ use crate::{
 use reencrypt_checkpoint::{NewRun, Run, RunState, Store};
 use reencrypt_crypto::Refusal;
 use reencrypt_db::{Dialect, Limits, Mode, Server, Session, TlsMode};
-use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions, judge_nonces};
+use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions};
 use std::{collections::HashMap, sync::Arc};
 
 /// Rows of one transaction, unless `--batch-rows` says otherwise.
@@ -61,7 +61,7 @@ pub async fn plan(
     broken: Vec<Finding>,
 ) -> Result<(Plan, Report), Error> {
     let mut session = context.database.session().await?;
-    let past = Past::read(context, &mut session).await;
+    let past = Past::read(&mut session).await;
     let (configuration, found) = match broken.is_empty() {
         true => configuration(context, &mut session, options.sample).await?,
         false => (context.configuration.clone(), broken),
@@ -111,7 +111,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     let tables = narrowed(&options, run.as_ref())?;
     let mut plan = draft(&context, &mut session, &configuration, &tables, true).await?;
     add(&mut plan, found);
-    let past = Past::read(&context, &mut session).await;
+    let past = Past::read(&mut session).await;
     if let Some(run) = &run {
         let bound = summary::parse_plan(run)?;
         same_plan(&bound, &plan)?;
@@ -414,8 +414,7 @@ async fn survey(
             .sum()
     };
     reencrypt_planner::survey(session, plan, configuration, &context.keys, &context.pool, options, &accepted).await?;
-    plan.findings.extend(past.findings(plan));
-    Ok(judge_nonces(plan, configuration, &context.keys, &past.reserved)?)
+    past.judge(plan, configuration, &context.keys)
 }
 
 /// A run is bound to its plan, its environment and its keys.

@@ -58,7 +58,7 @@ struct TableCounts {
 /// Reads everything through the heap in one snapshot. Works with the new key alone. Writes nothing.
 pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Report, Error> {
     let mut looker = context.database.session().await?;
-    let past = Past::read(&context, &mut looker).await;
+    let past = Past::read(&mut looker).await;
     let (configuration, mut findings) = scope(&context, &mut looker).await?;
 
     let mut holder = context.database.session().await?;

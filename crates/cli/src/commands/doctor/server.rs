@@ -3,6 +3,7 @@ use super::{Check, findings, room};
 use crate::{arguments::Purpose, failure::Failure, settings::Settings};
 use reencrypt_crypto::Pool;
 use reencrypt_db::{Database, Dialect, Mode, Server, Session, TlsMode};
+use reencrypt_engine::judge_past;
 use reencrypt_planner::{Configuration, Discovery, Keyring, Plan, discover, draft};
 use std::sync::Arc;
 
@@ -60,6 +61,7 @@ async fn look(
     let for_run = purpose == Purpose::Run;
     let mut plan = draft(&mut tx, database.identity(), &configuration, keys, &[], for_run).await?;
     tx.rollback().await?;
+    judge_past(&mut session, &mut plan, &configuration, keys).await?;
     session.close().await;
     plan.findings.extend(findings);
     Ok((server, plan))
