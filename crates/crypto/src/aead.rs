@@ -1,11 +1,11 @@
 //! AES-256-GCM with 12- and 16-byte nonces, in place, tags of 16 bytes only.
+use aes::Aes256;
 use aes_gcm::{
     AesGcm, KeyInit,
     aead::{
         AeadInOut,
         consts::{U12, U16},
     },
-    aes::Aes256,
 };
 
 /// Bytes of a key.

@@ -248,7 +248,7 @@ impl Template {
 impl Hole {
     fn len_from_front(&self, text: &[u8]) -> Option<usize> {
         match self.end {
-            End::Separator(separator) => text.iter().position(|byte| *byte == separator),
+            End::Separator(separator) => memchr::memchr(separator, text),
             End::Width(width) => (width <= text.len()).then_some(width),
             End::Open => Some(text.len()),
         }
@@ -256,7 +256,7 @@ impl Hole {
 
     fn len_from_back(&self, text: &[u8]) -> Option<usize> {
         match self.end {
-            End::Separator(separator) => text.iter().rposition(|byte| *byte == separator).map(|at| text.len() - at - 1),
+            End::Separator(separator) => memchr::memrchr(separator, text).map(|at| text.len() - at - 1),
             End::Width(width) => (width <= text.len()).then_some(width),
             End::Open => Some(text.len()),
         }
