@@ -36,9 +36,7 @@ make_moto() {
     say "making a virtual environment with moto $moto_version"
     rm -rf "$1"
     if ! python3 -m venv "$1" >/dev/null 2>&1; then
-        [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || die "python3 makes no virtual environments: install its venv module (on Debian: python3-venv)"
-        apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >&2
+        install_from_debian "python3 makes no virtual environments" python3-venv
         rm -rf "$1"
         python3 -m venv "$1" || die "python3 makes no virtual environments"
     fi

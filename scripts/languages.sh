@@ -8,21 +8,8 @@ reader_languages() {
     command -v node >/dev/null || missing+=(nodejs)
     command -v ruby >/dev/null || missing+=(ruby)
     command -v php >/dev/null || missing+=(php-cli)
-    [ "${#missing[@]}" -eq 0 ] || install_languages "${missing[@]}"
+    [ "${#missing[@]}" -eq 0 ] || install_from_debian "the two-key readers are tested" "${missing[@]}"
     reader_python=$(realpath -s "${CARGO_TARGET_DIR:-target}/moto-$moto_version/bin/python")
     "$reader_python" -c 'import cryptography' || die "the virtual environment of moto has no package cryptography"
     php -r 'exit(function_exists("openssl_decrypt") ? 0 : 1);' || die "this PHP has no openssl extension"
-}
-
-install_languages() {
-    local as_root=()
-    command -v apt-get >/dev/null || die "the two-key readers are tested, and there is no apt-get to install $* with: install them and run this again"
-    if [ "$(id -u)" -ne 0 ]; then
-        sudo -n true 2>/dev/null || die "the two-key readers are tested: install $* first (on Debian: sudo apt-get install $*)"
-        as_root=(sudo -n)
-    fi
-    say "installing $*"
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2 \
-        || die "$* could not be installed, and the two-key readers cannot be tested without"
 }

@@ -32,22 +32,33 @@ find_postgres() {
 }
 
 install_postgres() {
-    local as_root=()
-    command -v apt-get >/dev/null || die "there is no initdb, and no apt-get to install PostgreSQL with: install it and run this again"
-    if [ "$(id -u)" -ne 0 ]; then
-        sudo -n true 2>/dev/null || die "there is no initdb: install PostgreSQL first (on Debian: sudo apt-get install postgresql)"
-        as_root=(sudo -n)
-    fi
-    say "installing PostgreSQL"
+    expect_debian "there is no initdb" postgresql
     # Without this Debian would make a cluster of its own and start it.
     if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-        "${as_root[@]}" mkdir -p /etc/postgresql-common
-        echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+        as_root mkdir -p /etc/postgresql-common
+        echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
     fi
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        -o Dpkg::Options::=--force-confold postgresql >&2
+    install_from_debian "there is no initdb" postgresql
 }
+
+# install_from_debian WHY PACKAGE…, as root or by a sudo that asks nothing. Where that cannot be, WHY and what to type.
+install_from_debian() {
+    expect_debian "$@"
+    shift
+    say "installing $*"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold "$@" >&2 \
+        || die "$* could not be installed"
+}
+
+expect_debian() {
+    local why=$1
+    shift
+    command -v apt-get >/dev/null || die "$why, and there is no apt-get: install $* and run this again"
+    [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || die "$why: install $* first (on Debian: sudo apt-get install $*)"
+}
+
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
 # Root hands over to an unprivileged user; anybody else stays who they are.
 pick_user() {

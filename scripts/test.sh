@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the whole test suite against a throw-away PostgreSQL cluster and a throw-away AWS: scripts/test.sh [arguments of cargo test].
-# scripts/postgres.sh makes the cluster and takes it away, scripts/aws.sh the emulator of AWS,
-# scripts/languages.sh the languages of the two-key readers. It need not survive a crash of the machine, so it never syncs.
+# scripts/postgres.sh makes the cluster and takes it away, scripts/aws.sh the emulator of AWS, scripts/languages.sh finds the languages of the
+# two-key readers, scripts/pooler.sh PgBouncer. The cluster need not survive a crash of the machine, so it never syncs.
 # REENCRYPT_TEST_SEED=N replays the random choices of an earlier run; each test prints its seed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 . scripts/postgres.sh
 . scripts/aws.sh
 . scripts/languages.sh
+. scripts/pooler.sh
 
 throw_away_cluster "max_connections = 200
 max_prepared_transactions = 20
@@ -24,6 +25,10 @@ throw_away_aws
 export REENCRYPT_TEST_MOTO_URL="$aws_url"
 reader_languages
 export REENCRYPT_TEST_PYTHON="$reader_python"
+pooler
+export REENCRYPT_TEST_PGBOUNCER="$pooler"
+# Its certificates are made by this program, which Debian's PostgreSQL brings along.
+command -v openssl >/dev/null || install_from_debian "TLS to the database is tested" openssl
 
 if [ "${1:-}" = "--exec" ]; then
     # For working on one thing: scripts/test.sh --exec COMMAND… runs any command beside them.

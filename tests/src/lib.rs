@@ -14,6 +14,7 @@
 //! of their own.
 
 mod audit;
+mod authority;
 mod aws;
 mod aws_stub;
 mod canary;
@@ -24,6 +25,7 @@ mod ledger;
 mod operator;
 mod patient;
 mod platform;
+mod pooler;
 mod postgres;
 mod proxy;
 mod random;
@@ -35,6 +37,7 @@ mod store;
 mod writers;
 
 pub use audit::{Audit, Untouched};
+pub use authority::Authority;
 pub use aws::Aws;
 pub use aws_stub::{AwsAnswer, AwsStub};
 pub use canary::{Canary, Leak};
@@ -45,6 +48,7 @@ pub use ledger::{Entry, Ledger};
 pub use operator::{Finished, Operator, Running};
 pub use patient::{COLUMNS, Patient, plaintext};
 pub use platform::{Platform, PlatformRow};
+pub use pooler::{Pooler, Pooling};
 pub use postgres::{Postgres, Role};
 pub use proxy::{Fault, FaultyProxy};
 pub use random::Random;

@@ -251,7 +251,13 @@ impl Finished {
         for name in names {
             assert!(format!("{message}\n{hint}").contains(name), "{name} is not named\n{self}");
         }
-        for command in commands_in(&format!("{message} {hint}")) {
+        self.assert_commands(&format!("{message} {hint}"));
+    }
+
+    /// What is named is to be had.
+    #[track_caller]
+    fn assert_commands(&self, text: &str) {
+        for command in commands_in(text) {
             assert!(COMMANDS.contains(&command), "`reencrypt {command}` is no command\n{self}");
         }
     }
@@ -266,12 +272,17 @@ impl Finished {
         found.unwrap_or_else(|| panic!("no column {column}\n{self}")).clone()
     }
 
-    /// Name and message of doctor's checks with a status.
+    /// Name and message of doctor's checks with a status. Each that fails says what to do, or what to type.
     #[track_caller]
     pub fn checks(&self, status: &str) -> Vec<(String, String)> {
         let json = self.json();
         let checks = json["checks"].as_array().unwrap_or_else(|| panic!("no checks\n{self}")).clone();
         let text = |check: &Value, member: &str| check[member].as_str().unwrap_or_default().to_owned();
+        for check in checks.iter().filter(|check| check["status"] == "fail") {
+            let (message, hint) = (text(check, "message"), text(check, "hint"));
+            assert!(message.contains('`') || !hint.is_empty(), "{check} helps nobody\n{self}");
+            self.assert_commands(&format!("{message} {hint}"));
+        }
         let told = |check: &Value| (text(check, "name"), text(check, "message") + " " + &text(check, "hint"));
         checks.iter().filter(|check| check["status"] == status).map(told).collect()
     }

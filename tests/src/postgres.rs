@@ -3,7 +3,7 @@ use crate::{COLUMNS, Patient, Random, Seeding, seeding::is_nullable};
 use futures_util::TryStreamExt;
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Row,
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode},
 };
 use std::{
     fmt::Write as _,
@@ -101,7 +101,33 @@ impl Postgres {
 
     /// A connection of its own.
     pub async fn connect(&self, role: Role) -> PgConnection {
-        PgConnection::connect(&self.url(role)).await.expect("the cluster takes connections")
+        connect(&self.url(role)).await
+    }
+
+    /// The same at another address.
+    pub async fn connect_at(&self, role: Role, port: u16) -> PgConnection {
+        connect(&self.url_at(role, port)).await
+    }
+
+    /// Gives the cluster a certificate, for all that ask for TLS from now on; who does not is served as before. Certificate and key are PEM.
+    pub async fn serve_tls(&self, certificate: &str, key: &str) {
+        for (file, pem) in [("throw-away.crt", certificate), ("throw-away.key", key)] {
+            let lines = format!("SELECT unnest(string_to_array('{}', E'\\n'))", pem.trim_end());
+            self.execute(&format!("COPY ({lines}) TO PROGRAM 'umask 077; cat > {file}'")).await;
+        }
+        for (setting, value) in [("ssl_cert_file", "throw-away.crt"), ("ssl_key_file", "throw-away.key"), ("ssl", "on")]
+        {
+            self.execute(&format!("ALTER SYSTEM SET {setting} = '{value}'")).await;
+        }
+        self.execute("SELECT pg_reload_conf()").await;
+        let asking = cluster_options().ssl_mode(PgSslMode::Require);
+        for _ in 0..200 {
+            if PgConnection::connect_with(&asking).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the cluster does not speak TLS: see its log");
     }
 
     /// Runs statements as the owner.
@@ -324,7 +350,17 @@ fn cluster_url() -> String {
 }
 
 fn cluster_options() -> PgConnectOptions {
-    cluster_url().parse().expect("REENCRYPT_TEST_POSTGRES_URL is a URL")
+    options(&cluster_url())
+}
+
+/// Without TLS, whether the server has it or not: proxies read what passes.
+fn options(url: &str) -> PgConnectOptions {
+    url.parse::<PgConnectOptions>().expect("a URL").ssl_mode(PgSslMode::Disable)
+}
+
+/// Connects as what the URL says.
+pub(crate) async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect_with(&options(url)).await.expect("the server takes connections")
 }
 
 /// The superuser's URL with another database.

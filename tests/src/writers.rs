@@ -92,8 +92,7 @@ struct Writer {
 
 impl Writer {
     async fn work(mut self) -> Ledger {
-        use sqlx::Connection;
-        let mut connection = PgConnection::connect(&self.url).await.expect("the application can connect");
+        let mut connection = crate::postgres::connect(&self.url).await;
         while !self.orders.stop.load(Ordering::SeqCst) {
             match self.random.within(0..100) {
                 0..45 => self.update(&mut connection).await,

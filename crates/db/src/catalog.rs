@@ -1,4 +1,5 @@
 //! What the plan asks about the server and its tables.
+use crate::TlsMode;
 
 /// A schema-qualified name. `Display` is `schema.table` with control characters escaped; on SQLite the schema is `main`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -240,6 +241,8 @@ pub struct Server {
     pub oldest_transaction_s: Option<u64>,
     /// the role sees the transactions of all others, and not only its own (PostgreSQL)
     pub sees_transactions: bool,
+    /// how the way to the server is protected, where it leaves this machine
+    pub tls: Option<TlsMode>,
     /// replication slots that nobody reads: the server keeps all WAL for them
     pub idle_slots: u32,
     /// `deadlock_timeout`: how long a session waits for a lock before it looks for a deadlock and ends itself (PostgreSQL)

@@ -1,6 +1,11 @@
 //! Where the database is and how to reach it.
 use crate::{DatabaseUrl, Error, Result, Session, postgres, session::Connection, sqlite};
-use std::{path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::Mutex;
 
 /// Which database engine.
@@ -13,7 +18,8 @@ pub enum Dialect {
     Sqlite,
 }
 
-/// How the connection is protected. The default is `VerifyFull` for every host that is not a Unix socket or loopback.
+/// How the connection is protected. The default is `VerifyFull` for every host that is not a Unix socket or loopback. The public authorities are
+/// always trusted, and one that is named is trusted besides: the driver adds it to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
     /// No TLS.
@@ -26,6 +32,21 @@ pub enum TlsMode {
     VerifyFull,
 }
 
+impl TlsMode {
+    /// What is not protected on a way that leaves this machine.
+    pub fn weakness(self) -> Option<&'static str> {
+        match self {
+            Self::Disable => Some("disable: password and values cross the network in the clear"),
+            Self::Require => Some("require: encrypted, but whoever stands in between is not noticed"),
+            Self::VerifyCa => Some(
+                "verify-ca: the host name is not checked, so whoever has any certificate of a public or the configured authority can stand in \
+                 for the server",
+            ),
+            Self::VerifyFull => None,
+        }
+    }
+}
+
 /// Everything a connection needs.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
@@ -33,12 +54,19 @@ pub struct ConnectOptions {
     pub url: DatabaseUrl,
     /// Overrides the URL's `sslmode`.
     pub tls: Option<TlsMode>,
-    /// A PEM file of certificate authorities.
+    /// A PEM file of certificate authorities that are trusted besides the public ones.
     pub ca: Option<PathBuf>,
     /// Bound on connecting.
     pub connect_timeout: Duration,
     /// Shown in `pg_stat_activity`.
     pub application_name: String,
+}
+
+impl ConnectOptions {
+    /// The authority that is named, here or in the URL.
+    pub fn authority(&self) -> Option<&Path> {
+        self.ca.as_deref().or(self.url.server().and_then(|server| server.ca.as_deref()))
+    }
 }
 
 /// Which database this is, so that a run is not resumed on a copy.
@@ -64,7 +92,6 @@ pub struct Database {
     credentials: Option<Arc<dyn Credentials>>,
     dialect: Dialect,
     identity: Identity,
-    tls: TlsMode,
 }
 
 /// The options in force, and how often their URL was loaded again.
@@ -77,10 +104,13 @@ struct Current {
 impl Database {
     /// Connects once, refuses servers that are too old, and reads the identity.
     pub async fn connect(options: ConnectOptions) -> Result<Self> {
-        let (session, identity, tls) = open(&options).await?;
+        let (session, identity) = open(&options).await?;
+        if let Some(weakness) = session.tls().and_then(TlsMode::weakness) {
+            tracing::warn!("TLS to {} is {weakness}", options.url);
+        }
         session.close().await;
         let dialect = options.url.dialect();
-        Ok(Self { options: Mutex::new(Current { options, reloads: 0 }), credentials: None, dialect, identity, tls })
+        Ok(Self { options: Mutex::new(Current { options, reloads: 0 }), credentials: None, dialect, identity })
     }
 
     /// With a source of credentials: where the server refuses those it has, a new session loads them again, once.
@@ -129,22 +159,17 @@ impl Database {
         }
         Some(current.options.clone())
     }
-
-    /// The TLS mode in force.
-    pub fn tls(&self) -> TlsMode {
-        self.tls
-    }
 }
 
-async fn open(options: &ConnectOptions) -> Result<(Session, Identity, TlsMode)> {
+async fn open(options: &ConnectOptions) -> Result<(Session, Identity)> {
     match options.url.sqlite_path() {
         Some(path) => {
             let (connection, identity) = sqlite::Connection::open(path, options.connect_timeout).await?;
-            Ok((Session(Connection::Sqlite(connection)), identity, TlsMode::Disable))
+            Ok((Session(Connection::Sqlite(connection)), identity))
         }
         None => {
-            let (connection, identity, tls) = postgres::Connection::open(options).await?;
-            Ok((Session(Connection::Postgres(connection)), identity, tls))
+            let (connection, identity) = postgres::Connection::open(options).await?;
+            Ok((Session(Connection::Postgres(connection)), identity))
         }
     }
 }

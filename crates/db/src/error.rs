@@ -348,11 +348,15 @@ impl Error {
             Self::Auth { .. } => "check the role and the password in the database URL, and the server's pg_hba.conf",
             Self::NoDatabase { .. } => "check the database's name in the URL",
             Self::Tls { .. } => {
-                "give the server's certificate authority as `ca` under [database]; a weaker sslmode must be asked for in the URL"
+                "give the server's certificate authority as `ca` under [database], and the host as the certificate names it; a weaker mode must be \
+                 asked for (`tls` under [database], or sslmode in the URL)"
             }
             Self::Environment { .. } => "unset it; what belongs to the connection stands in the database URL",
             Self::TooOld { .. } => "upgrade the server",
-            Self::Lost { .. } | Self::Deadline { .. } | Self::CommitUnknown { .. } => {
+            Self::Deadline { .. } => {
+                "committed batches stay; the same command goes on (`run` with --resume). Behind a pooler, its pool may be too small: see docs/operations.md"
+            }
+            Self::Lost { .. } | Self::CommitUnknown { .. } => {
                 "committed batches stay; the same command goes on (`run` with --resume)"
             }
             Self::Statement { condition, .. } => return condition.hint().map(str::to_owned),

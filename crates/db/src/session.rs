@@ -1,7 +1,7 @@
 //! One connection, one transaction at a time.
 use crate::{
     Dialect, HeapScan, Horizon, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table,
-    TableName, Value, postgres, sqlite,
+    TableName, TlsMode, Value, postgres, sqlite,
 };
 
 /// Bounds of a write transaction, all `SET LOCAL` on PostgreSQL, so that the tool gives way and not the application.
@@ -67,6 +67,14 @@ impl Session {
     /// The server's process id for this connection (0 on SQLite).
     pub fn pid(&self) -> i64 {
         self.0.pid()
+    }
+
+    /// How the way to the server is protected, where it leaves this machine.
+    pub(crate) fn tls(&self) -> Option<TlsMode> {
+        match &self.0 {
+            Connection::Postgres(connection) => connection.tls(),
+            Connection::Sqlite(_) => None,
+        }
     }
 
     /// Begins a transaction. One that was left open before is rolled back first.

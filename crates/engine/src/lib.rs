@@ -39,6 +39,7 @@ pub use counts::PassCounts;
 pub use error::Error;
 pub use failpoint::FAILPOINTS;
 pub use observer::{Event, Observer, Silent};
+pub use past::judge_past;
 pub use prepare::{Halted, Intent, Prepared, plan, prepare};
 pub use report::{BlindIndexReport, ColumnReport, KeyReport, PassReport, Problem, Report, State, TableReport};
 pub use residue::{ResidueLine, accept, quarantine_keys, quarantine_list};

@@ -1,9 +1,9 @@
 //! What earlier runs left in the store, where this role may read it: a role with SELECT on the data alone may not.
-use crate::{Context, Error, counts::SlotCounts, summary::parse_plan};
+use crate::{Error, counts::SlotCounts, summary::parse_plan};
 use reencrypt_checkpoint::{Acceptance, Store};
 use reencrypt_crypto::Fingerprint;
 use reencrypt_db::{Mode, Session, Transaction};
-use reencrypt_planner::{Finding, Plan, Reserved};
+use reencrypt_planner::{Configuration, Finding, Keyring, Plan, Reserved, judge_nonces};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the store says beside any one run. It excuses, warns and takes statements back; it never makes one.
@@ -21,8 +21,8 @@ pub(crate) struct Past {
 
 impl Past {
     /// Reads all of it, or says that it is hidden.
-    pub(crate) async fn read(context: &Context, session: &mut Session) -> Self {
-        let store = Store::new(context.database.dialect());
+    pub(crate) async fn read(session: &mut Session) -> Self {
+        let store = Store::new(session.dialect());
         let read = async {
             if !store.exists(session).await? {
                 return Ok(Self::default());
@@ -59,8 +59,13 @@ impl Past {
         })
     }
 
-    /// The same as a finding.
-    pub(crate) fn findings(&self, plan: &Plan) -> Option<Finding> {
+    /// Adds to a plan what it says of the plan's keys: `other_old_key`, and `nonce_budget` judged anew.
+    pub(crate) fn judge(&self, plan: &mut Plan, configuration: &Configuration, keys: &Keyring) -> Result<(), Error> {
+        plan.findings.extend(self.other_old_key_finding(plan));
+        Ok(judge_nonces(plan, configuration, keys, &self.reserved)?)
+    }
+
+    fn other_old_key_finding(&self, plan: &Plan) -> Option<Finding> {
         let other = self.other_old_key(plan)?;
         let message = format!(
             "{other}. Values that are left of that key open under neither of these: give that key, or a pair of its own for each"
@@ -79,6 +84,16 @@ impl Past {
         }
         accepted
     }
+}
+
+/// Adds to a drafted plan what the store says of its keys, for `doctor`, which surveys nothing.
+pub async fn judge_past(
+    session: &mut Session,
+    plan: &mut Plan,
+    configuration: &Configuration,
+    keys: &Keyring,
+) -> Result<(), Error> {
+    Past::read(session).await.judge(plan, configuration, keys)
 }
 
 /// A run that rotated nothing says nothing about its keys.

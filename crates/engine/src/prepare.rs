@@ -8,8 +8,8 @@ use crate::{
 };
 use reencrypt_checkpoint::{NewRun, Run, RunState, Store};
 use reencrypt_crypto::Refusal;
-use reencrypt_db::{Dialect, Limits, Mode, Server, Session};
-use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions, judge_nonces};
+use reencrypt_db::{Dialect, Limits, Mode, Server, Session, TlsMode};
+use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions};
 use std::{collections::HashMap, sync::Arc};
 
 /// Rows of one transaction, unless `--batch-rows` says otherwise.
@@ -47,6 +47,8 @@ pub struct Prepared {
     /// The run that goes on.
     run: Option<Run>,
     workers: usize,
+    /// how the way to the server is protected, where it leaves this machine
+    tls: Option<TlsMode>,
     accepted: HashMap<(usize, String), u64>,
 }
 
@@ -59,7 +61,7 @@ pub async fn plan(
     broken: Vec<Finding>,
 ) -> Result<(Plan, Report), Error> {
     let mut session = context.database.session().await?;
-    let past = Past::read(context, &mut session).await;
+    let past = Past::read(&mut session).await;
     let (configuration, found) = match broken.is_empty() {
         true => configuration(context, &mut session, options.sample).await?,
         false => (context.configuration.clone(), broken),
@@ -109,7 +111,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     let tables = narrowed(&options, run.as_ref())?;
     let mut plan = draft(&context, &mut session, &configuration, &tables, true).await?;
     add(&mut plan, found);
-    let past = Past::read(&context, &mut session).await;
+    let past = Past::read(&mut session).await;
     if let Some(run) = &run {
         let bound = summary::parse_plan(run)?;
         same_plan(&bound, &plan)?;
@@ -133,7 +135,17 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     let server = server(&mut session).await?;
     let workers = workers(&options, context.database.dialect(), &server);
     session.close().await;
-    Ok(Prepared { accepted: past.accepted_by_column(&plan), context, store, plan, options, intent, run, workers })
+    Ok(Prepared {
+        accepted: past.accepted_by_column(&plan),
+        context,
+        store,
+        plan,
+        options,
+        intent,
+        run,
+        workers,
+        tls: server.tls,
+    })
 }
 
 /// A run that could not start, or not go on.
@@ -176,6 +188,7 @@ impl Prepared {
         tx.commit().await?;
         let run_id = control::with_grant(&self.context, self.start(&mut session).await).await?;
         *started = Some(run_id.clone());
+        self.record_weak_tls(&mut session, &run_id).await?;
         let tally = tally(&self.store, &mut session, &run_id, &self.plan).await?;
         session.close().await;
         let event = Event::RunStarted { run_id: run_id.clone(), resumed: self.resumes(), workers: self.workers };
@@ -252,6 +265,14 @@ impl Prepared {
                 "`reencrypt status` shows it",
             )),
         }
+    }
+
+    /// That somebody asked for less than verified TLS belongs to the run's record, for each process that works on it.
+    async fn record_weak_tls(&self, session: &mut Session, run_id: &str) -> Result<(), Error> {
+        let Some(weakness) = self.tls.and_then(TlsMode::weakness) else { return Ok(()) };
+        let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+        self.store.add_event(&mut tx, run_id, &self.context.actor, "tls", weakness).await?;
+        Ok(tx.commit().await?)
     }
 
     /// What the operator said, for the run's events.
@@ -393,8 +414,7 @@ async fn survey(
             .sum()
     };
     reencrypt_planner::survey(session, plan, configuration, &context.keys, &context.pool, options, &accepted).await?;
-    plan.findings.extend(past.findings(plan));
-    Ok(judge_nonces(plan, configuration, &context.keys, &past.reserved)?)
+    past.judge(plan, configuration, &context.keys)
 }
 
 /// A run is bound to its plan, its environment and its keys.

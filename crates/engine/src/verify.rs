@@ -29,6 +29,9 @@ const DISCOVERY_SAMPLE: u32 = 300;
 const UNLISTED: [&str; 5] =
     ["unlisted_ciphertext", "unlisted_new_ciphertext", "unopened_ciphertext", "unlisted_blind_index", "not_examined"];
 
+/// What verify repeats of a plan: a statement about what came over a way that was not verified says so.
+const WEAK_TLS: &str = "tls_weak";
+
 /// The flags of `verify`.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
@@ -55,7 +58,7 @@ struct TableCounts {
 /// Reads everything through the heap in one snapshot. Works with the new key alone. Writes nothing.
 pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Report, Error> {
     let mut looker = context.database.session().await?;
-    let past = Past::read(&context, &mut looker).await;
+    let past = Past::read(&mut looker).await;
     let (configuration, mut findings) = scope(&context, &mut looker).await?;
 
     let mut holder = context.database.session().await?;
@@ -65,6 +68,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     let plan =
         reencrypt_planner::draft(&mut held, identity, &configuration, &context.keys, &options.tables, false).await?;
     refuse_findings(&plan.findings, Finding::prevents_reading)?;
+    findings.extend(plan.findings.iter().filter(|finding| finding.code == WEAK_TLS).cloned());
     let tables = Arc::new(reencrypt_planner::bind(&mut held, &plan, &context.keys).await?);
     let snapshot = held.export_snapshot().await?;
     // Asked right after the snapshot: whoever is open now may have begun before it.

@@ -1,7 +1,8 @@
 //! Invariant 11: no key, no plaintext, no ciphertext, no row key in anything that the tool lets out, at the highest log level.
 use crate::{Engine, operator};
 use reencrypt_tests::{
-    Canary, Cipher, Configuration, Database, Finished, Keys, Leak, Operator, Patient, Random, Role, RowKey, Seeding,
+    Aws, Canary, Cipher, Configuration, Database, Finished, Keys, Leak, Operator, Patient, Random, Role, RowKey,
+    Seeding,
 };
 use std::path::Path;
 
@@ -10,6 +11,18 @@ on_both_engines!(nothing_secret_leaves_the_tool, a_planted_leak_is_found);
 /// Plaintexts and row keys that occur nowhere else.
 const MARKERS: [&str; 3] = ["CanaryFirstNameXq7", "CanaryLastNameZv3", "CanaryStreetKp9 42"];
 const ROW_KEY: &str = "ROWKEY-CANARY-8w2f";
+
+/// A secret of the application that is no key.
+const SESSION: &str = "CanarySession-Tq81-Zr55";
+
+/// All that makes the output longer: people by their row keys, kinds of data, the application's secrets.
+fn configuration() -> String {
+    let head =
+        "[doctor]\nsecrets = [{ name = 'JWT_SECRET', old = 'JWT_SECRET_OLD' }, { name = 'SESSION', form = 'text' }]\n";
+    let table_extra = "subject = 'id'".to_owned();
+    let text = Configuration { head: head.to_owned(), table_extra, ..Configuration::default() }.text();
+    text.replace("\nfirstName = {", "\nfirstName = { kind = 'identity',")
+}
 
 /// A database with marked rows, keys of its own, and the search for all of it.
 struct Scene {
@@ -42,8 +55,20 @@ impl Scene {
             ))
             .await;
         }
-        let operator = operator(&db).keys(&keys);
+        let jwt: [[u8; 32]; 2] = [random.bytes(), random.bytes()];
+        let [jwt, jwt_old] = jwt.map(|bytes| data_encoding::HEXLOWER.encode(&bytes));
+        let operator = operator(&db)
+            .keys(&keys)
+            .set("JWT_SECRET", &jwt)
+            .set("JWT_SECRET_OLD", &jwt_old)
+            .set("SESSION", SESSION)
+            .aws(&Aws::emulated().url());
+        operator.configure(&configuration());
         let mut secrets = Canary::default();
+        secrets.secret("the application's secret", jwt.as_bytes());
+        secrets.secret("its predecessor", jwt_old.as_bytes());
+        secrets.secret("a secret text", SESSION.as_bytes());
+        secrets.secret("the secret access key", b"the-secret-access-key-of-a-test");
         secrets.secret("the old key", &keys.old);
         secrets.secret("the new key", &keys.new);
         MARKERS.iter().for_each(|marker| secrets.secret(format!("the plaintext {marker}"), marker.as_bytes()));
@@ -96,15 +121,34 @@ async fn nothing_secret_leaves_the_tool(engine: Engine) {
     for form in ["text", "json"] {
         let _ = std::fs::remove_file(scene.operator.folder().join("plan.json"));
         let loud = ["-vvv", "--log-format", form, "--output", form];
-        let commands: [&[&str]; 11] = [
+        let table = scene.db.reported("Patient");
+        let commands: [&[&str]; 16] = [
             &["doctor"],
+            &["doctor", "--for", "verify"],
             &["init", "--write", "made.toml"],
             &["plan", "--out", "plan.json"],
+            &["plan", "--full"],
             &["run", "--yes", "--batch-rows", "50", "--canary", "100"],
             &["run", "--yes"],
-            &["run", "--resume", "--batch-rows", "50"],
+            &["pause", "--until", "1s", "--reason", "a deploy"],
+            &["run", "--resume", "--batch-rows", "50", "--ticket", "OPS-1", "--approved-by", "somebody"],
             &["status"],
             &["quarantine", "list"],
+            &[
+                "quarantine",
+                "accept",
+                "--table",
+                &table,
+                "--column",
+                "lastName",
+                "--class",
+                "unreadable",
+                "--count",
+                "1",
+                "--reason",
+                "lost",
+            ],
+            &["abandon", "--yes"],
             &["sweep", "--yes"],
             &["verify"],
             &["key", "check", "--from", "env:OLD_KEY"],
@@ -122,11 +166,45 @@ async fn nothing_secret_leaves_the_tool(engine: Engine) {
     assert!(dump.len() > 1000, "the store has something to search");
     leaks.extend(scene.secrets.search("the store", dump.as_bytes()));
 
+    leaks.extend(new_keys(&scene).await);
     leaks.extend(refusals(&scene).await);
     #[cfg(feature = "failpoints")]
     leaks.extend(panic_text(&scene).await);
     leaks.extend(argument_list(&scene).await);
     assert_eq!(leaks, Vec::new());
+}
+
+/// A key that `keygen` makes shows on standard output where that was asked for, and nowhere else.
+async fn new_keys(scene: &Scene) -> Vec<Leak> {
+    let aws = Aws::emulated();
+    let mut leaks = Vec::new();
+    for form in ["text", "json"] {
+        let secret = aws.secret("nothing yet").await;
+        let key_id = aws.kms_key().await;
+        let loud = ["-vvv", "--log-format", form, "--output", form];
+        let stored = ["--secret-id", &secret, "--store", "hex"];
+        for more in [&[][..], &["--kms-key-id", &key_id]] {
+            let made =
+                scene.operator.run_as_typed(&[&["keygen"], &stored[..], more, &loud].concat()).await.expect_code(0);
+            let (key, _) = aws.read(&secret, "AWSCURRENT").await;
+            let mut canary = Canary::default();
+            canary.secret("a new key", &data_encoding::HEXLOWER.decode(key.as_bytes()).expect("hex digits"));
+            leaks.extend(canary.search("standard output", made.stdout.as_bytes()));
+            leaks.extend(canary.search("standard error", made.stderr.as_bytes()));
+            leaks.extend(scene.search_output(&made));
+            // Whether it is one of ours, it is not repeated.
+            let from = format!("aws-secretsmanager:{secret}");
+            let check = scene.operator.run_as_typed(&[&["key", "check", "--from", &from], &loud[..]].concat()).await;
+            leaks.extend(canary.search("standard output", check.expect_code(0).stdout.as_bytes()));
+        }
+        let local = scene.operator.run_as_typed(&[&["keygen", "--local"], &loud[..]].concat()).await.expect_code(0);
+        let key = local.stdout.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 64).expect("a key");
+        let mut canary = Canary::default();
+        canary.secret("a new key", &data_encoding::HEXLOWER.decode(key.as_bytes()).expect("hex digits"));
+        leaks.extend(canary.search("standard error", local.stderr.as_bytes()));
+        leaks.extend(scene.search_output(&local));
+    }
+    leaks
 }
 
 /// Errors are where secrets escape: wrong keys, literal keys, URLs that fail.
@@ -142,7 +220,8 @@ async fn refusals(scene: &Scene) -> Vec<Leak> {
     let head = format!("[key.default]\nold = \"{}\"\nnew = \"env:NEW_KEY\"\n", other.old_hex());
     literal.configure(&Configuration { head, ..Configuration::default() }.text());
     let malformed = operator(&scene.db).set("OLD_KEY", &format!("{}!", other.old_hex()));
-    let mut operators = vec![wrong, literal, malformed];
+    let text = operator(&scene.db).set("JWT_SECRET", "canary-password-in-a-url");
+    let mut operators = vec![wrong, literal, malformed, text];
     for url in [
         "postgres://u:canary-password-in-a-url@127.0.0.1:1/db",
         "postgres://u:canary-password-in-a-url@127.0.0.1:1/db?unknown=canary-password-in-a-url",
@@ -152,7 +231,14 @@ async fn refusals(scene: &Scene) -> Vec<Leak> {
         operators.push(operator(&scene.db).set("DATABASE_URL", url));
     }
     for operator in operators {
-        for command in [&["plan", "-vvv"][..], &["run", "--yes", "-vvv"], &["verify", "-vvv"], &["init", "-vvv"]] {
+        for command in [
+            &["plan", "-vvv"][..],
+            &["run", "--yes", "-vvv"],
+            &["verify", "-vvv"],
+            &["init", "-vvv"],
+            &["doctor", "-vvv"],
+            &["key", "check", "--from", "env:OLD_KEY", "-vvv"],
+        ] {
             let finished = operator.run(command).await;
             leaks.extend(scene.search_output(&finished));
             leaks.extend(canary.search("standard output", finished.stdout.as_bytes()));

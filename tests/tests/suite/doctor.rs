@@ -52,6 +52,7 @@ async fn where_all_is_well_nothing_fails_and_nothing_is_written() {
             "writable",
             "store",
             "triggers",
+            "earlier_runs",
             "nonce_budget",
             "disk",
         ] {
@@ -137,6 +138,8 @@ async fn an_application_has_a_list_of_its_own() {
         "secret.reuse",
         &["SESSION", "key.default.old"],
     );
+    expect_failure(&right().set("PHI", "no base64!").run(&["doctor"]).await, "secret.PHI", &["base64"]);
+    expect_failure(&right().set("PHI", "BwcHBw==").run(&["doctor"]).await, "secret.PHI", &["32 are needed"]);
     expect_failure(&right().set("REPLICA", "replica").run(&["doctor"]).await, "secret.REPLICA", &["postgres://"]);
 }
 
@@ -205,6 +208,63 @@ async fn what_stands_around_the_table_is_told() {
     expect_failure(&doctor().await, "server", &["free", "CONNECTION LIMIT"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_table_lacks_is_told() {
+    let db = Database::postgres(&Seeding::clean(20)).await;
+    let with = |text: &str| {
+        let operator = healthy(&db);
+        operator.configure(text);
+        operator
+    };
+    let text = Configuration::default().text();
+    let missing = with(&text.replace("\"Patient\"", "\"Patients\""));
+    expect_failure(&missing.run(&["doctor"]).await, "tables", &["Patients", "Patient`?"]);
+    let missing = with(&text.replace("\nfirstName = ", "\nfirstname = "));
+    expect_failure(&missing.run(&["doctor"]).await, "tables", &["firstname", "firstName`?"]);
+    let nothing = Operator::without_configuration(crate::TOOL).set("DATABASE_URL", &db.url());
+    let doctor = nothing.run(&["doctor"]).await;
+    expect_failure(&doctor, "key.default.old", &["OLD_KEY"]);
+    assert!(names(&doctor, "warn").contains(&"tables".to_owned()), "{doctor}");
+    db.execute(r#"ALTER TABLE "Patient" ALTER COLUMN "zip" TYPE varchar(20) USING ''"#).await;
+    expect_failure(&healthy(&db).run(&["doctor"]).await, "tables", &["zip", "TYPE text"]);
+    db.execute(
+        r#"ALTER TABLE "Patient" ALTER COLUMN "zip" TYPE text; ALTER TABLE "Patient" DROP CONSTRAINT "Patient_pkey""#,
+    )
+    .await;
+    expect_failure(&healthy(&db).run(&["doctor"]).await, "tables", &["row key", "ADD PRIMARY KEY"]);
+}
+
+/// What the application and earlier runs used of a key, and from which old key they rotated.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_with_the_keys_before_is_told() {
+    let db = Database::postgres(&Seeding::clean(50)).await;
+    let after = |prior: i64| {
+        let operator = healthy(&db);
+        let head = format!("[key.default]\nold = 'env:OLD_KEY'\nnew = 'env:NEW_KEY'\nprior_invocations = {prior}\n");
+        operator.configure(&Configuration { head, ..Configuration::default() }.text());
+        operator
+    };
+    const MAX: i64 = 1 << 32;
+    expect_failure(&after(MAX).run(&["doctor"]).await, "nonce_budget", &["2^32", "a key a table"]);
+    let half = after(MAX / 2).run(&["doctor"]).await.expect_code(0);
+    assert!(names(&half, "warn").contains(&"nonce_budget".to_owned()), "{half}");
+    healthy(&db).run(&["run", "--yes"]).await.expect_code(0);
+    db.execute(&format!("UPDATE reencrypt.nonces SET reserved = {MAX}")).await;
+    expect_failure(&healthy(&db).run(&["doctor"]).await, "nonce_budget", &["earlier runs reserved"]);
+    let other = healthy(&db).set("OLD_KEY", JWT_OLD).run(&["doctor"]).await;
+    assert!(names(&other, "warn").contains(&"earlier_runs".to_owned()), "{other}");
+
+    let pairs = healthy(&db);
+    let table_extra = "key = 'a'".to_owned();
+    let head = "[key.a]\nold = 'env:OLD_KEY'\nnew = 'env:NEW_KEY'\n[key.b]\nold = 'env:OLD_KEY'\nnew = 'env:OTHER'\n";
+    let more = "\n[[table]]\nname = \"Card\"\nkey = 'b'\n[table.columns]\nnumber = \"gcm-triple-b64-iv16\"\n";
+    let text = Configuration { head: head.to_owned(), table_extra, ..Configuration::default() }.text() + more;
+    pairs.configure(&text);
+    let shared = pairs.set("OTHER", JWT_OLD).run(&["doctor"]).await;
+    let told = shared.checks("warn").into_iter().find(|(name, _)| name == "key.pairs");
+    assert!(told.is_some_and(|(_, told)| told.contains("also the old key of pair")), "{shared}");
+}
+
 /// Everything that can be looked at is looked at; what cannot is one line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_not_reached_fails_and_a_configuration_that_cannot_be_read_ends_it() {
@@ -212,6 +272,8 @@ async fn a_database_that_is_not_reached_fails_and_a_configuration_that_cannot_be
     let dead = healthy(&db).set("DATABASE_URL", "postgres://u:swordfish@127.0.0.1:1/d").run(&["doctor"]).await;
     expect_failure(&dead, "database", &["127.0.0.1:1", "check that the server runs"]);
     assert!(names(&dead, "pass").contains(&"key.default.old".to_owned()), "{dead}");
+    let gone = healthy(&db).set("DATABASE_URL", "sqlite:gone.db").run(&["doctor"]).await;
+    expect_failure(&gone, "database", &["gone.db", "check the path"]);
     let broken = healthy(&db);
     broken.configure("[key\n");
     broken.run(&["doctor"]).await.expect_refusal("configuration", &["TOML"]);
@@ -255,6 +317,13 @@ async fn keys_in_aws_are_loaded_twice_and_must_be_equal() {
     let doctor = from("\"aws-secretsmanager:phi\"", moving.url()).run(&["doctor"]).await;
     expect_failure(&doctor, "key.phi.old", &["another when it was loaded again"]);
     assert_eq!(moving.calls("GetSecretValue"), 2);
+    let urls = [db.url(), format!("{}-other", db.url())];
+    let url = urls.map(|url| ("GetSecretValue", text(&url)));
+    let moving = AwsStub::start(url).await;
+    let operator = healthy(&db).aws(moving.url());
+    let head = "[database]\nurl = 'aws-secretsmanager:url'\n".to_owned();
+    operator.configure(&Configuration { head, ..Configuration::default() }.text());
+    expect_failure(&operator.run(&["doctor"]).await, "database.url", &["another when it was loaded again"]);
     let denied = AwsStub::start([("Decrypt", AwsAnswer::error("AccessDeniedException", "no"))]).await;
     let wrapped = "{ kms = \"env:WRAPPED\", key_id = \"alias/phi\" }";
     let operator = from(wrapped, denied.url()).set("WRAPPED", "BwcHBwcHBwc=");

@@ -2,7 +2,7 @@
 use reencrypt_tests::{
     Audit, Cipher, Database, Fault, FaultyProxy, Postgres, Random, Role, RowKey, Seeding, WriteKey, Writers, report,
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection};
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,8 +67,7 @@ async fn roles_can_do_no_more_than_they_should() {
 
 /// One update through the proxy: what the client was told, and what the server has.
 async fn update_through(db: &Postgres, proxy: &FaultyProxy, prepared: bool) -> (bool, bool) {
-    let mut connection =
-        PgConnection::connect(&db.url_at(Role::Run, proxy.port())).await.expect("the proxy passes a login on");
+    let mut connection = db.connect_at(Role::Run, proxy.port()).await;
     let answer = async {
         let mut transaction = connection.begin().await?;
         let update = r#"UPDATE "public"."Patient" SET "zip" = 'changed' WHERE "id" = 1"#;
@@ -95,7 +94,7 @@ async fn the_proxy_cuts_before_the_commit_or_after_it_and_only_when_it_is_due() 
         }
         assert_eq!((proxy.commits(), proxy.cuts()), (4, 2));
         // A commit that changed no patient is none of the proxy's business.
-        let mut connection = PgConnection::connect(&db.url_at(Role::Run, proxy.port())).await.expect("a login");
+        let mut connection = db.connect_at(Role::Run, proxy.port()).await;
         for _ in 0..4 {
             let transaction = connection.begin().await.expect("a transaction");
             transaction.commit().await.expect("a commit without patients");

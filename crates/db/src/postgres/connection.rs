@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     pid: i64,
     /// For example 150018.
     version: u32,
+    /// The mode in force, where the way leaves this machine.
+    tls: Option<TlsMode>,
     /// As the URL says it.
     schema: Option<String>,
     deadline: Duration,
@@ -69,9 +71,9 @@ pub(crate) struct Bound {
 
 impl Connection {
     /// Connects and says which database it is.
-    pub(crate) async fn open(options: &ConnectOptions) -> Result<(Self, Identity, TlsMode)> {
+    pub(crate) async fn open(options: &ConnectOptions) -> Result<(Self, Identity)> {
         let server = options.url.server().ok_or(crate::UrlError::Scheme)?;
-        let ca = options.ca.as_deref().or(server.ca.as_deref());
+        let ca = options.authority();
         let tls = match server.tls(options.tls) {
             // As with libpq, an authority that was named is meant to be used.
             TlsMode::Require if ca.is_some() => TlsMode::VerifyCa,
@@ -88,13 +90,14 @@ impl Connection {
             state: State::Idle,
             pid: 0,
             version,
+            tls: (!options.url.is_local()).then_some(tls),
             schema: server.schema.clone(),
             deadline: limit,
             statement_timeout_ms: READ_STATEMENT_MS,
             batch_rows_max: u32::MAX,
         };
         let system = connection.greet().await?;
-        Ok((connection, Identity { address: server.address(), database: server.database.clone(), system }, tls))
+        Ok((connection, Identity { address: server.address(), database: server.database.clone(), system }))
     }
 
     pub(crate) fn pid(&self) -> i64 {
@@ -103,6 +106,10 @@ impl Connection {
 
     pub(crate) fn version(&self) -> u32 {
         self.version
+    }
+
+    pub(crate) fn tls(&self) -> Option<TlsMode> {
+        self.tls
     }
 
     pub(crate) fn url_schema(&self) -> Option<&str> {

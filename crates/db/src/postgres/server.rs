@@ -64,6 +64,7 @@ impl Connection {
             deadlock_timeout_ms: number(row, 12).and_then(|ms| u32::try_from(ms).ok()),
             oldest_transaction_s: number(row, 13).and_then(|seconds| u64::try_from(seconds).ok()),
             sees_transactions: is(14),
+            tls: self.tls(),
             idle_slots: number(row, 15).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
         })
     }

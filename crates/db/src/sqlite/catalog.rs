@@ -58,6 +58,7 @@ impl Connection {
             oldest_snapshot_s: None,
             oldest_transaction_s: None,
             sees_transactions: true,
+            tls: None,
             idle_slots: 0,
             deadlock_timeout_ms: None,
         })

@@ -1,6 +1,6 @@
 //! Sessions and transactions: limits, deadlines, dropped futures, lost connections, roles.
 use crate::playground::{Playground, name, patient, run, selection, table};
-use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, Limits, Mode, TlsMode, Value, Verdict};
+use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, Limits, Mode, Value, Verdict};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -14,7 +14,6 @@ async fn the_identity_is_that_of_cluster_and_database() {
     let expected = "SELECT (SELECT system_identifier FROM pg_control_system()) || '/' || oid FROM pg_database WHERE datname = current_database()";
     assert_eq!(playground.texts(expected).await, [identity.system.as_str()]);
     assert_eq!(playground.texts("SELECT current_database()::text").await, [identity.database.as_str()]);
-    assert_eq!(database.tls(), TlsMode::Disable);
     let role = playground.role("plain").await;
     assert_eq!(playground.database(Some(&role)).await.identity(), &identity);
 }

@@ -1,7 +1,7 @@
 //! The server and what stands around it.
 use super::relation::quoted;
 use crate::{Finding, Severity};
-use reencrypt_db::{Dialect, Identity, Limits, Server};
+use reencrypt_db::{Dialect, Identity, Limits, Server, TlsMode};
 
 /// A snapshot older than this keeps dead row versions from being removed for longer than a plan should pass over, in
 /// seconds.
@@ -13,6 +13,7 @@ pub(crate) fn server(server: &Server, identity: &Identity, dialect: Dialect, for
     let mut findings = Vec::new();
     findings.extend(writable(server, severity));
     findings.extend(store(server, identity, dialect, severity));
+    findings.extend(weak_tls(server));
     findings.extend(standbys(server));
     findings.extend(idle_slots(server));
     findings.extend(snapshots(server));
@@ -41,6 +42,16 @@ fn store(server: &Server, identity: &Identity, dialect: Dialect, severity: Sever
     };
     let message = format!("a run keeps its checkpoint in the database, and the role cannot make its tables: {way}");
     Some(Finding::new(severity, "store_privilege_missing", message))
+}
+
+/// Somebody asked for less than the default.
+fn weak_tls(server: &Server) -> Option<Finding> {
+    let weakness = server.tls.and_then(TlsMode::weakness)?;
+    let message = format!(
+        "TLS to the server is {weakness}. Leave `tls` and `sslmode` away (the default verifies), and name the authority: [database] ca = \
+         \"file:PATH\""
+    );
+    Some(Finding::warn("tls_weak", message))
 }
 
 fn standbys(server: &Server) -> Option<Finding> {

@@ -3,7 +3,7 @@ use crate::{ColumnSettings, Configuration, Keyring, Kind, TriggerPolicy};
 use reencrypt_crypto::{KeyPair, PlaintextPolicy, SecretKey};
 use reencrypt_db::{
     Collation, Column, ColumnKind, Identity, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, TableKind, TableName,
-    Trigger,
+    TlsMode, Trigger,
 };
 use std::sync::Arc;
 
@@ -63,6 +63,7 @@ fn a_server() -> Server {
         oldest_snapshot_s: None,
         oldest_transaction_s: None,
         sees_transactions: true,
+        tls: None,
         idle_slots: 0,
         deadlock_timeout_ms: Some(1000),
     }
@@ -251,6 +252,10 @@ fn a_server_is_looked_at_for_what_a_run_does_to_it() {
     let no_store = Server { can_create_store: false, ..a_server() };
     assert_eq!(found(no_store, true), is(Severity::Fail, "store_privilege_missing"));
     assert_eq!(found(Server { standbys: 2, ..a_server() }, true), is(Severity::Warn, "standby_attached"));
+    assert_eq!(found(Server { tls: Some(TlsMode::VerifyFull), ..a_server() }, true), []);
+    for weak in [TlsMode::VerifyCa, TlsMode::Require, TlsMode::Disable] {
+        assert_eq!(found(Server { tls: Some(weak), ..a_server() }, true), is(Severity::Warn, "tls_weak"));
+    }
     assert_eq!(found(Server { idle_slots: 1, ..a_server() }, true), is(Severity::Warn, "idle_slot"));
     let patient = |ms| Server { deadlock_timeout_ms: ms, ..a_server() };
     assert_eq!(found(patient(Some(200)), false), is(Severity::Warn, "deadlock_timeout"));

@@ -16,7 +16,7 @@ struct Group {
 }
 
 /// In this order. Findings of no group are about tables.
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     Group {
         name: "writable",
         codes: &["read_only_server"],
@@ -76,6 +76,13 @@ const GROUPS: [Group; 8] = [
         postgres_only: true,
     },
     Group {
+        name: "earlier_runs",
+        codes: &["other_old_key"],
+        pass: |_, _| "none that this role can see rotated to these keys from another old one".to_owned(),
+        of_tables: true,
+        postgres_only: false,
+    },
+    Group {
         name: "nonce_budget",
         codes: &["nonce_budget"],
         pass: |plan, _| {
@@ -88,8 +95,8 @@ const GROUPS: [Group; 8] = [
     },
 ];
 
-/// Told elsewhere: each key has its line, and the pairs have theirs.
-const TOLD: [&str; 4] = ["key_missing", "same_key", "shared_key", "nothing_found"];
+/// Told elsewhere: each key has its line, the pairs have theirs, and so has TLS.
+const TOLD: [&str; 5] = ["key_missing", "same_key", "shared_key", "nothing_found", "tls_weak"];
 const SNAPSHOTS: &str = "held_snapshot";
 
 /// The checks of the server and the tables that a plan makes.
@@ -155,7 +162,25 @@ fn check(name: &str, finding: &Finding) -> Check {
         Severity::Fail => Status::Fail,
         Severity::Warn => Status::Warn,
     };
-    Check { status, ..Check::pass(name, format!("{place}{}", finding.message)) }
+    let hint = (finding.severity == Severity::Fail && !finding.message.contains('`')).then(|| next(&finding.code));
+    Check { status, hint: hint.map(str::to_owned), ..Check::pass(name, format!("{place}{}", finding.message)) }
+}
+
+/// What to type where the finding's own words name no command.
+fn next(code: &str) -> &'static str {
+    match code {
+        "read_only_server" => {
+            "`SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only');` says which of the two it is"
+        }
+        "rule_on_update" => "`ALTER TABLE … DISABLE RULE …;`",
+        "no_row_key" | "row_key_unsound" => "`ALTER TABLE … ADD PRIMARY KEY (…);`",
+        "varchar_overflow" => "`ALTER TABLE … ALTER COLUMN … TYPE text;`",
+        "collation_version" => "`REINDEX TABLE …;`, then `ALTER DATABASE … REFRESH COLLATION VERSION;`",
+        "table_missing" | "column_missing" | "column_type" | "not_a_table" | "generated_column" => {
+            "`reencrypt init` shows the columns that it finds; put reencrypt.toml right"
+        }
+        _ => "put reencrypt.toml right; `reencrypt plan` shows the finding with all others",
+    }
 }
 
 impl Group {

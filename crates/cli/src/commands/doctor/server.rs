@@ -2,7 +2,8 @@
 use super::{Check, findings, room};
 use crate::{arguments::Purpose, failure::Failure, settings::Settings};
 use reencrypt_crypto::Pool;
-use reencrypt_db::{ConnectOptions, Database, Dialect, Mode, Server, Session, TlsMode};
+use reencrypt_db::{Database, Dialect, Mode, Server, Session, TlsMode};
+use reencrypt_engine::judge_past;
 use reencrypt_planner::{Configuration, Discovery, Keyring, Plan, discover, draft};
 use std::sync::Arc;
 
@@ -24,18 +25,17 @@ pub(super) async fn examine(settings: &Settings, keys: &Keyring, purpose: Purpos
         return Ok(Vec::new());
     };
     let file = options.url.sqlite_path().map(std::path::Path::to_owned);
-    let local = options.url.is_local();
     let shown = options.url.to_string();
     let database = match Database::connect(options.clone()).await {
         Ok(database) => database,
         Err(e) => return Ok(vec![Check::failed("database", e.into())]),
     };
     let mut checks = vec![Check::pass("database", format!("reached {shown}"))];
-    if database.dialect() == Dialect::Postgres {
-        checks.push(tls(database.tls(), local, &options));
-    }
     match look(settings, &database, keys, purpose).await {
         Ok((server, plan)) => {
+            if database.dialect() == Dialect::Postgres {
+                checks.push(tls(server.tls, options.authority().is_some()));
+            }
             checks.push(version(&server, database.dialect()));
             checks.extend(findings::checks(&plan, &server, database.dialect()));
             checks.extend(transactions(&server, database.dialect(), purpose));
@@ -61,6 +61,7 @@ async fn look(
     let for_run = purpose == Purpose::Run;
     let mut plan = draft(&mut tx, database.identity(), &configuration, keys, &[], for_run).await?;
     tx.rollback().await?;
+    judge_past(&mut session, &mut plan, &configuration, keys).await?;
     session.close().await;
     plan.findings.extend(findings);
     Ok((server, plan))
@@ -77,22 +78,21 @@ async fn found(settings: &Settings, session: &mut Session, keys: &Keyring) -> Re
     Ok(discover(session, keys, &Arc::new(Pool::new(threads)), DISCOVERY_SAMPLE).await?)
 }
 
-/// How the way to the server is protected.
-fn tls(mode: TlsMode, local: bool, options: &ConnectOptions) -> Check {
+/// How the way to the server is protected, where it leaves this machine.
+fn tls(mode: Option<TlsMode>, has_ca: bool) -> Check {
     let name = "tls";
+    let Some(mode) = mode else {
+        return Check::pass(name, "the way to the server does not leave this machine");
+    };
+    let Some(weakness) = mode.weakness() else {
+        let roots = if has_ca { "the configured authority and the public ones" } else { "the public authorities" };
+        return Check::pass(name, format!("verify-full: certificate and host name are verified against {roots}"));
+    };
     let hint =
         "leave `tls` and `sslmode` away (the default verifies), and name the authority: [database] ca = \"file:PATH\"";
     match mode {
-        TlsMode::VerifyFull => {
-            let roots = if options.ca.is_some() { "the configured authority" } else { "the public authorities" };
-            Check::pass(name, format!("verify-full: certificate and host name are verified against {roots}"))
-        }
-        TlsMode::VerifyCa => {
-            Check::warn(name, "verify-ca: whoever has a certificate of the authority can stand in for the server", hint)
-        }
-        TlsMode::Require => Check::warn(name, "require: encrypted, but whoever stands in between is not noticed", hint),
-        TlsMode::Disable if local => Check::pass(name, "none: the way to the server does not leave this machine"),
-        TlsMode::Disable => Check::fail(name, "disable: password and values cross the network in the clear", hint),
+        TlsMode::Disable => Check::fail(name, weakness, hint),
+        _ => Check::warn(name, weakness, hint),
     }
 }
 
@@ -144,8 +144,6 @@ fn transactions(server: &Server, dialect: Dialect, purpose: Purpose) -> Option<C
 mod tests {
     use super::super::Status;
     use super::*;
-    use reencrypt_db::DatabaseUrl;
-    use std::time::Duration;
 
     fn server() -> Server {
         Server {
@@ -161,6 +159,7 @@ mod tests {
             oldest_snapshot_s: None,
             oldest_transaction_s: None,
             sees_transactions: true,
+            tls: None,
             idle_slots: 0,
             deadlock_timeout_ms: Some(1000),
         }
@@ -168,17 +167,12 @@ mod tests {
 
     #[test]
     fn an_unprotected_way_through_a_network_fails_and_a_weak_one_is_told() {
-        let options = ConnectOptions {
-            url: DatabaseUrl::parse("postgres://u@db.example.com/clinic").expect("a URL"),
-            tls: None,
-            ca: None,
-            connect_timeout: Duration::from_secs(1),
-            application_name: String::new(),
-        };
-        let status = |mode, local| tls(mode, local, &options).status;
-        assert_eq!(status(TlsMode::VerifyFull, false), Status::Pass);
-        assert_eq!((status(TlsMode::VerifyCa, false), status(TlsMode::Require, false)), (Status::Warn, Status::Warn));
-        assert_eq!((status(TlsMode::Disable, false), status(TlsMode::Disable, true)), (Status::Fail, Status::Pass));
+        let status = |mode| tls(mode, false).status;
+        assert_eq!((status(Some(TlsMode::VerifyFull)), status(None)), (Status::Pass, Status::Pass));
+        assert_eq!((status(Some(TlsMode::VerifyCa)), status(Some(TlsMode::Require))), (Status::Warn, Status::Warn));
+        let bare = tls(Some(TlsMode::Disable), false);
+        assert_eq!(bare.status, Status::Fail);
+        assert!(bare.hint.is_some_and(|hint| hint.contains("[database] ca")));
     }
 
     #[test]
