@@ -75,7 +75,7 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
     };
     let saw = looks.last().ok_or_else(|| Error::bug("a status without a look"))?;
     let done = rows_of_pass(saw);
-    let expected = saw.plan.tables.iter().map(|table| table.rows_estimate).sum::<u64>().max(done);
+    let estimate = saw.plan.tables.iter().map(|table| table.rows_estimate).sum();
     let walking = saw.passes.last().is_some_and(|pass| pass.finished_ms.is_none());
     let rate = match &looks[..] {
         [then, _] if walking && then.run.pass == saw.run.pass && saw.now_ms > then.now_ms => {
@@ -89,9 +89,10 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
     let waits_ms = saw.living().filter_map(|worker| worker.waits_ms).max();
     let waits_long = paused_ms.max(waits_ms).is_some_and(|ms| ms > LONG_WAIT_MS);
     Ok(StatusReport {
-        progress: if walking { done as f64 / expected.max(1) as f64 } else { 1.0 },
+        progress: if walking { share(done, estimate) } else { 1.0 },
         rows_per_second: rate,
-        seconds_left: rate.filter(|rate| *rate > 0.0).map(|rate| (expected - done) as f64 / rate),
+        // Beyond the estimate nobody knows how much is left.
+        seconds_left: rate.filter(|rate| *rate > 0.0 && done < estimate).map(|rate| (estimate - done) as f64 / rate),
         batches: saw.totals.iter().map(|total| total.batches).sum(),
         workers: saw
             .workers
@@ -116,6 +117,24 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
     })
 }
 
+/// Of a pass that is not over: never all of it, however low the estimate was.
+fn share(done: u64, estimate: u64) -> f64 {
+    (done as f64 / estimate.max(1) as f64).min(0.999)
+}
+
 fn rows_of_pass(saw: &Saw) -> u64 {
     saw.totals.iter().filter(|total| total.pass == saw.run.pass).map(|total| total.rows).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_that_is_not_over_is_never_whole() {
+        assert_eq!(share(500, 1_000), 0.5);
+        assert_eq!(share(1_500, 1_000), 0.999);
+        assert_eq!(share(7, 0), 0.999);
+        assert_eq!(share(0, 0), 0.0);
+    }
 }
