@@ -3,7 +3,9 @@ use crate::{
     Context, Error, Report, State,
     control::existing_store,
     summary::{Saw, timestamp},
+    worker::IDLE_REASON,
 };
+use reencrypt_checkpoint::Worker;
 use reencrypt_db::Mode;
 use std::time::Duration;
 
@@ -25,6 +27,18 @@ pub struct WorkerLine {
     pub waiting: Option<String>,
     /// milliseconds since it began to wait
     pub waits_ms: Option<i64>,
+}
+
+impl WorkerLine {
+    fn of(worker: &Worker) -> Self {
+        Self {
+            host: worker.host.clone(),
+            pid: worker.pid,
+            silent_ms: worker.silent_ms,
+            waiting: worker.waiting.clone(),
+            waits_ms: worker.waits_ms,
+        }
+    }
 }
 
 /// `status`: the report of the last run and what stands around it.
@@ -83,6 +97,9 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
         }
         _ => None,
     };
+    let mut workers: Vec<WorkerLine> = saw.workers.iter().map(WorkerLine::of).collect();
+    // What the run waits for stands before those who wait for it.
+    workers.sort_by_key(|worker| worker.waiting.as_deref() == Some(IDLE_REASON));
     let report = saw.report("status")?;
     let state = report.state;
     let paused_ms = saw.pause().and(saw.run.paused_at_ms).map(|at_ms| saw.now_ms - at_ms);
@@ -94,17 +111,7 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
         // Beyond the estimate nobody knows how much is left.
         seconds_left: rate.filter(|rate| *rate > 0.0 && done < estimate).map(|rate| (estimate - done) as f64 / rate),
         batches: saw.totals.iter().map(|total| total.batches).sum(),
-        workers: saw
-            .workers
-            .iter()
-            .map(|worker| WorkerLine {
-                host: worker.host.clone(),
-                pid: worker.pid,
-                silent_ms: worker.silent_ms,
-                waiting: worker.waiting.clone(),
-                waits_ms: worker.waits_ms,
-            })
-            .collect(),
+        workers,
         events: events
             .iter()
             .map(|event| {
