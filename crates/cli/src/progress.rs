@@ -207,13 +207,19 @@ impl Model {
         }
     }
 
+    fn estimate(&self) -> Option<u64> {
+        let sum = || self.tables.iter().map(|table| table.expected).sum::<Option<u64>>();
+        // A table of which the server knows nothing yet has none.
+        self.expected.or_else(sum).filter(|rows| *rows > 0)
+    }
+
     /// Rows that are to be done. An estimate can be too low: then this grows by what a table has more of, since the others have theirs
-    /// before them still.
+    /// before them still. None where all of that is done too, and nobody knows how much more there is.
     fn total(&self) -> Option<u64> {
-        let sum = || self.tables.iter().map(|table| table.expected).sum::<Option<u64>>().filter(|n| *n > 0);
+        let estimate = self.estimate()?;
         let more = |table: &TableProgress| table.expected.map_or(0, |expected| table.done.saturating_sub(expected));
-        let more: u64 = self.tables.iter().map(more).sum();
-        self.expected.or_else(sum).map(|n| (n + more).max(self.done))
+        let total = estimate + self.tables.iter().map(more).sum::<u64>();
+        (self.done < total || self.done == estimate).then_some(total)
     }
 
     fn rows_per_second(&self, now: Instant) -> Option<f64> {
@@ -256,9 +262,10 @@ impl Model {
     /// `first pass: 12,000 of 50,000 rows (24 %), 31,200 rows/s, 1.2s left`
     fn line(&self, now: Instant) -> String {
         let mut text = format!("{}: {}", self.pass_name(), count(self.done));
-        let _ = match self.total() {
-            Some(total) => write!(text, " of {} rows ({} %)", count(total), self.done * 100 / total.max(1)),
-            None => write!(text, " rows"),
+        let _ = match (self.total(), self.estimate()) {
+            (Some(total), _) => write!(text, " of {} rows ({} %)", count(total), self.done * 100 / total.max(1)),
+            (None, Some(estimate)) => write!(text, " rows, more than the {} estimated", count(estimate)),
+            (None, None) => write!(text, " rows"),
         };
         text.push_str(&self.pace(now));
         if self.waiting.is_some() {
@@ -412,6 +419,24 @@ mod tests {
         assert_eq!(model.line(now), "reading: 8 of 13 rows (61 %)", "the other table has its five before it still");
         let other = TableName { schema: "main".into(), name: "Patient".into() };
         model.take(&Event::Verified { table: other, rows: 5 }, now);
-        assert_eq!(model.line(now), "reading: 13 of 13 rows (100 %)");
+        assert_eq!(model.line(now), "reading: 13 rows, more than the 6 estimated");
+    }
+
+    #[test]
+    fn beyond_the_estimate_nobody_knows_how_much_is_left() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(1);
+        let mut model = Model::default();
+        model.table("public.Patient").expected = Some(1000);
+        model.take(&Event::PassStarted { pass: 1, rows: 1000 }, start);
+        model.take(&batch(0), start);
+        model.take(&batch(1000), start);
+        assert_eq!(model.line(start), "first pass: 1,000 of 1,000 rows (100 %)");
+        model.take(&batch(500), later);
+        assert_eq!(
+            model.line(later),
+            "first pass: 1,500 rows, more than the 1,000 estimated, 1,500 rows/s",
+            "and no time that is left"
+        );
     }
 }

@@ -3,7 +3,9 @@ use crate::{
     Context, Error, Report, State,
     control::existing_store,
     summary::{Saw, timestamp},
+    worker::IDLE_REASON,
 };
+use reencrypt_checkpoint::Worker;
 use reencrypt_db::Mode;
 use std::time::Duration;
 
@@ -25,6 +27,18 @@ pub struct WorkerLine {
     pub waiting: Option<String>,
     /// milliseconds since it began to wait
     pub waits_ms: Option<i64>,
+}
+
+impl WorkerLine {
+    fn of(worker: &Worker) -> Self {
+        Self {
+            host: worker.host.clone(),
+            pid: worker.pid,
+            silent_ms: worker.silent_ms,
+            waiting: worker.waiting.clone(),
+            waits_ms: worker.waits_ms,
+        }
+    }
 }
 
 /// `status`: the report of the last run and what stands around it.
@@ -75,7 +89,7 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
     };
     let saw = looks.last().ok_or_else(|| Error::bug("a status without a look"))?;
     let done = rows_of_pass(saw);
-    let expected = saw.plan.tables.iter().map(|table| table.rows_estimate).sum::<u64>().max(done);
+    let estimate = saw.plan.tables.iter().map(|table| table.rows_estimate).sum();
     let walking = saw.passes.last().is_some_and(|pass| pass.finished_ms.is_none());
     let rate = match &looks[..] {
         [then, _] if walking && then.run.pass == saw.run.pass && saw.now_ms > then.now_ms => {
@@ -83,27 +97,21 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
         }
         _ => None,
     };
+    let mut workers: Vec<WorkerLine> = saw.workers.iter().map(WorkerLine::of).collect();
+    // What the run waits for stands before those who wait for it.
+    workers.sort_by_key(|worker| worker.waiting.as_deref() == Some(IDLE_REASON));
     let report = saw.report("status")?;
     let state = report.state;
     let paused_ms = saw.pause().and(saw.run.paused_at_ms).map(|at_ms| saw.now_ms - at_ms);
     let waits_ms = saw.living().filter_map(|worker| worker.waits_ms).max();
     let waits_long = paused_ms.max(waits_ms).is_some_and(|ms| ms > LONG_WAIT_MS);
     Ok(StatusReport {
-        progress: if walking { done as f64 / expected.max(1) as f64 } else { 1.0 },
+        progress: if walking { share(done, estimate) } else { 1.0 },
         rows_per_second: rate,
-        seconds_left: rate.filter(|rate| *rate > 0.0).map(|rate| (expected - done) as f64 / rate),
+        // Beyond the estimate nobody knows how much is left.
+        seconds_left: rate.filter(|rate| *rate > 0.0 && done < estimate).map(|rate| (estimate - done) as f64 / rate),
         batches: saw.totals.iter().map(|total| total.batches).sum(),
-        workers: saw
-            .workers
-            .iter()
-            .map(|worker| WorkerLine {
-                host: worker.host.clone(),
-                pid: worker.pid,
-                silent_ms: worker.silent_ms,
-                waiting: worker.waiting.clone(),
-                waits_ms: worker.waits_ms,
-            })
-            .collect(),
+        workers,
         events: events
             .iter()
             .map(|event| {
@@ -116,6 +124,24 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
     })
 }
 
+/// Of a pass that is not over: never all of it, however low the estimate was.
+fn share(done: u64, estimate: u64) -> f64 {
+    (done as f64 / estimate.max(1) as f64).min(0.999)
+}
+
 fn rows_of_pass(saw: &Saw) -> u64 {
     saw.totals.iter().filter(|total| total.pass == saw.run.pass).map(|total| total.rows).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_that_is_not_over_is_never_whole() {
+        assert_eq!(share(500, 1_000), 0.5);
+        assert_eq!(share(1_500, 1_000), 0.999);
+        assert_eq!(share(7, 0), 0.999);
+        assert_eq!(share(0, 0), 0.0);
+    }
 }

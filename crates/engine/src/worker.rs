@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a worker without work looks for some.
 const IDLE: Duration = Duration::from_millis(200);
 
+/// Why it has none.
+pub(crate) const IDLE_REASON: &str = "other workers finish their chunks";
+
 /// How a worker's work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -154,7 +157,7 @@ impl Worker {
         }
         match pass::end_if_done(&rotation, writer, &run).await? {
             pass::Left::Nothing => Ok(Step::Worked),
-            pass::Left::Others => Ok(Step::Nothing("other workers finish their chunks")),
+            pass::Left::Others => Ok(Step::Nothing(IDLE_REASON)),
         }
     }
 }

@@ -189,4 +189,14 @@ async fn what_discovery_may_not_look_at_is_no_wrong_key() {
     .await;
     operator.run(&["run", "--yes"]).await.expect_refusal("rls_active", &["Patient"]);
     operator.run(&["verify"]).await.expect_refusal("rls_active", &["Patient"]);
+    // Hidden rows stand in the way too where something else was found.
+    db.execute(&format!(
+        r#"ALTER TABLE "Patient" DISABLE ROW LEVEL SECURITY; CREATE TABLE "Note" (id int PRIMARY KEY, body text);
+        INSERT INTO "Note" SELECT "id", "email" FROM "Patient"; ALTER TABLE "Note" ENABLE ROW LEVEL SECURITY; GRANT SELECT ON "Note" TO {role}"#
+    ))
+    .await;
+    let plan = operator.run(&["plan"]).await.expect_code(1);
+    assert_eq!(plan.findings("fail"), ["rls_active"], "{plan}");
+    assert!(plan.stdout.contains("public.Note") && plan.stdout.contains("BYPASSRLS"), "{plan}");
+    operator.run(&["run", "--yes"]).await.expect_refusal("rls_active", &["Note"]);
 }

@@ -34,6 +34,11 @@ fn misses(finished: &Finished) -> u64 {
     finished.stderr.lines().filter_map(of_line).sum()
 }
 
+/// How often the log says that it waits for this.
+fn told(finished: &Finished, reason: &str) -> usize {
+    finished.stderr.lines().filter(|line| line.contains("Waiting {") && line.contains(reason)).count()
+}
+
 async fn cutover(engine: Engine, row_key: RowKey, go_on: &[&str]) {
     let seeding = Seeding::clean(6000).keyed(row_key);
     let db = engine.seeded(&seeding).await;
@@ -102,8 +107,12 @@ async fn a_row_that_stays_locked_is_left_alone_and_nothing_else() {
         .execute(sqlx::raw_sql(r#"BEGIN; SELECT 1 FROM "Patient" WHERE "id" = 77 FOR UPDATE"#))
         .await
         .expect("a lock");
-    let run = ["run", "--yes", "--workers", "2", "--batch-rows", "100", "--max-sweeps", "1"];
+    let run =
+        ["run", "--yes", "--workers", "2", "--batch-rows", "100", "--max-sweeps", "1", "-v", "--log-format", "json"];
     let run = operator.run(&run).await.expect_code(1);
+    // What is told of the wait is the lock, and not the worker that has nothing to do beside it.
+    let (locked, idle) = (told(&run, "somebody keeps locked"), told(&run, "other workers finish"));
+    assert!(locked > 0 && idle <= 4, "{locked} and {idle} times: {run}");
     let now = db.patients().await;
     let moved = audit.moved(&now).len();
     assert_eq!(moved, 599, "{run}");

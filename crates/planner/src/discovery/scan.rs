@@ -20,6 +20,9 @@ const SEED: u32 = 1;
 /// No ciphertext is shorter: a nonce of 12 bytes and a tag of 16.
 const CIPHERTEXT_LEN_MIN: u32 = 28;
 
+/// The code of rows that a policy may hide.
+const RLS_ACTIVE: &str = "rls_active";
+
 /// What a sample of one table holds.
 pub(crate) struct TableScan {
     /// which table
@@ -148,7 +151,7 @@ fn unread(table: &Table, role: &str) -> Option<Unread> {
         return None;
     }
     if table.row_security == RowSecurity::Active {
-        return Some(Unread { columns: Vec::new(), code: "rls_active", reason: hidden_rows(role) });
+        return Some(Unread { columns: Vec::new(), code: RLS_ACTIVE, reason: hidden_rows(role) });
     }
     let privileges = &table.privileges;
     let visible = |name: &str| table.column(name).is_some_and(|column| column.can_select);
@@ -276,12 +279,17 @@ impl TableScan {
         Some(Finding::warn("not_examined", message).on(&self.table))
     }
 
-    /// The same where nothing was found in what could be looked at: then it may well be there.
-    pub(crate) fn refused(&self) -> Option<Finding> {
+    /// Row-level security is in force: rows are hidden without a word.
+    pub(crate) fn hides_rows(&self) -> bool {
+        self.unread.as_ref().is_some_and(|unread| unread.code == RLS_ACTIVE)
+    }
+
+    /// The same as a failure: what was not looked at may well be encrypted, the more so where nothing was found in what could be looked at.
+    pub(crate) fn refused(&self, nothing: bool) -> Option<Finding> {
         let unread = self.unread.as_ref()?;
         let what = unread.named("could not be looked at", "could not be looked at");
-        let message = format!("{what}, and nothing encrypted was found in what this role can read: {}", unread.reason);
-        Some(Finding::fail(unread.code, message).on(&self.table))
+        let rest = if nothing { ", and nothing encrypted was found in what this role can read" } else { "" };
+        Some(Finding::fail(unread.code, format!("{what}{rest}: {}", unread.reason)).on(&self.table))
     }
 
     /// Columns of a format's shape that no given key opens.
