@@ -71,7 +71,12 @@ impl Error {
     /// What to do about it: only the database's own errors are worth another try.
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
-            Error::Database(error) | Error::Checkpoint(reencrypt_checkpoint::Error::Database(error)) => error.verdict(),
+            Error::Database(error) => error.verdict(),
+            // No row of the data's is refused by the store's own constraints.
+            Error::Checkpoint(reencrypt_checkpoint::Error::Database(error)) => match error.verdict() {
+                Verdict::Refused => Verdict::Fatal,
+                verdict => verdict,
+            },
             Error::Planner(reencrypt_planner::Error::Database(error)) => error.verdict(),
             _ => Verdict::Fatal,
         }

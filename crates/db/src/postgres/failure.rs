@@ -133,11 +133,11 @@ mod tests {
             ("53100", Condition::DiskFull, Verdict::Fatal, "database_full"),
             ("25006", Condition::ReadOnly, Verdict::Fatal, "database_read_only"),
             ("42501", Condition::Privilege, Verdict::Fatal, "privilege_missing"),
-            ("22001", Condition::ValueTooLong, Verdict::Fatal, "value_too_long"),
-            ("23505", Condition::UniqueViolation, Verdict::Fatal, "unique_violation"),
-            ("23514", Condition::ConstraintViolation, Verdict::Fatal, "constraint_violation"),
-            ("23502", Condition::ConstraintViolation, Verdict::Fatal, "constraint_violation"),
-            ("P0001", Condition::ConstraintViolation, Verdict::Fatal, "constraint_violation"),
+            ("22001", Condition::ValueTooLong, Verdict::Refused, "value_too_long"),
+            ("23505", Condition::UniqueViolation, Verdict::Refused, "unique_violation"),
+            ("23514", Condition::ConstraintViolation, Verdict::Refused, "constraint_violation"),
+            ("23502", Condition::ConstraintViolation, Verdict::Refused, "constraint_violation"),
+            ("P0001", Condition::ConstraintViolation, Verdict::Refused, "constraint_violation"),
             ("42P01", Condition::SchemaChanged, Verdict::Fatal, "schema_changed"),
             ("42703", Condition::SchemaChanged, Verdict::Fatal, "schema_changed"),
             ("XX001", Condition::Corrupted, Verdict::Fatal, "database_corrupted"),
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_commit_that_was_refused_is_no_doubt_and_one_without_an_answer_is() {
         let refused = |condition| Error::Statement { doing: "x", condition, state: String::new(), object: None };
-        assert_eq!(commit(refused(Condition::UniqueViolation)).verdict(), Verdict::Fatal);
+        assert_eq!(commit(refused(Condition::UniqueViolation)).verdict(), Verdict::Refused);
         assert_eq!(commit(refused(Condition::Serialization)).verdict(), Verdict::Retry);
         assert_eq!(commit(refused(Condition::SessionEnded)).code(), "commit_unknown");
         let late = commit(Error::Deadline { doing: "committing", limit_ms: 1 });

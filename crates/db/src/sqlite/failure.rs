@@ -152,9 +152,9 @@ mod tests {
             (778, Verdict::Reconnect, "connection_lost"),
             (11, Verdict::Fatal, "database_corrupted"),
             (13, Verdict::Fatal, "database_full"),
-            (19, Verdict::Fatal, "constraint_violation"),
-            (1811, Verdict::Fatal, "constraint_violation"),
-            (2067, Verdict::Fatal, "unique_violation"),
+            (19, Verdict::Refused, "constraint_violation"),
+            (1811, Verdict::Refused, "constraint_violation"),
+            (2067, Verdict::Refused, "unique_violation"),
             (1, Verdict::Fatal, "database_error"),
         ];
         for (code, verdict, text) in expected {
