@@ -178,7 +178,7 @@ async fn a_refused_commit_is_no_doubt() {
     let mut transaction = session.begin(patient()).await.expect("begin");
     transaction.execute("INSERT INTO t VALUES (2, 1)", &[]).await.expect("a row");
     let error = transaction.commit().await.expect_err("a refusal");
-    assert_eq!((error.code(), error.verdict()), ("unique_violation", Verdict::Fatal));
+    assert_eq!((error.code(), error.verdict()), ("unique_violation", Verdict::Refused));
     assert!(session.is_usable());
     session.begin(Mode::Read).await.expect("begin").commit().await.expect("commit");
 }

@@ -233,7 +233,7 @@ async fn what_the_server_refuses_is_named_without_a_value() {
         let rows = transaction.read_batch(&selection, None, &upto, 10).await.expect("a batch");
         let value = |_: usize, _: usize| Some(new.as_bytes());
         let error = transaction.compare_and_set(&selection, &rows, &[1], &value).await.expect_err("a refusal");
-        assert_eq!((error.code(), error.verdict()), (code, Verdict::Fatal), "{error}");
+        assert_eq!((error.code(), error.verdict()), (code, Verdict::Refused), "{error}");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains(object) && !shown.contains("secret"), "{shown}");
         transaction.rollback().await.expect("rollback");

@@ -193,7 +193,7 @@ async fn a_conflict_deletes_no_other_row_and_undoes_the_batch() {
     let rows = all_rows(&mut transaction, &selection).await;
     let value = |row: usize, _: usize| Some(if row == 0 { &b"new"[..] } else { &b"secret-two"[..] });
     let error = transaction.compare_and_set(&selection, &rows, &[0, 2], &value).await.expect_err("not unique");
-    assert_eq!((error.code(), error.verdict()), ("unique_violation", Verdict::Fatal));
+    assert_eq!((error.code(), error.verdict()), ("unique_violation", Verdict::Refused));
     let text = format!("{error} {error:?}");
     assert!(text.contains("t.a") && !text.contains("secret"), "{text}");
     assert_eq!(transaction.commit().await.expect_err("a statement failed").code(), "transaction_aborted");
