@@ -9,8 +9,8 @@ throw_away_aws() {
     local environment attempt waited
     environment="${CARGO_TARGET_DIR:-target}/moto-$moto_version"
     [ -e "$environment/complete" ] || make_moto "$environment"
-    # As after the cluster, with the exit code of the script.
-    trap 'aws_code=$?; stop_aws; (exit "$aws_code"); stop_cluster' EXIT
+    # Before the cluster, which ends with the script's exit code.
+    trap 'aws_code=$?; stop_aws; stop_cluster "$aws_code"' EXIT
     for attempt in 1 2 3 4 5 6 7 8; do
         aws_port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
         port_is_free "$aws_port" || continue

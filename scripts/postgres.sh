@@ -108,7 +108,7 @@ start_cluster() {
 }
 
 stop_cluster() {
-    local code=$?
+    local code=${1:-$?}
     trap - EXIT
     trap '' INT TERM HUP
     if [ -n "${folder:-}" ]; then
