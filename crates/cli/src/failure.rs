@@ -1,4 +1,5 @@
 //! Why a command did not start or could not go on: exit code 2.
+use reencrypt_planner::Finding;
 use std::fmt;
 
 /// A stable code, what is wrong with which thing, and the next command to type.
@@ -15,6 +16,12 @@ impl Failure {
     /// A failure of the command line's own.
     pub(crate) fn new(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), hint: Some(hint.into()), exit_code: 2 }
+    }
+
+    /// What a run refuses, as a plan states it.
+    pub(crate) fn finding(self) -> Finding {
+        let hint = self.hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+        Finding::fail(&self.code, format!("{}{hint}", self.message))
     }
 
     /// A signal came to a command that writes nothing, or before it wrote.

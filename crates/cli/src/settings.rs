@@ -122,11 +122,19 @@ impl Settings {
     /// The same without the keys that cannot be read, and what is wrong with those as findings.
     pub(crate) async fn readable_keys(&self, needs: KeyNeeds) -> Result<(Keyring, Vec<Finding>), Failure> {
         let (ring, broken) = self.pairs(needs).await;
-        let finding = |Failure { code, message, hint, .. }: Failure| {
-            let hint = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
-            Finding::fail(&code, format!("{message}{hint}"))
-        };
-        Ok((ring, broken.into_iter().map(finding).collect()))
+        Ok((ring, broken.into_iter().map(Failure::finding).collect()))
+    }
+
+    /// The first pair whose new key could be guessed: values would be rotated from one exposed key to another.
+    pub(crate) fn weak_new_key(keys: &Keyring) -> Option<Failure> {
+        keys.iter().find_map(|(name, pair)| {
+            let weakness = keys::weakness(pair.new.as_ref()?.expose())?;
+            Some(Failure::new(
+                "weak_key",
+                format!("key.{name}.new is no key to rotate to: {weakness}"),
+                "make one with `reencrypt keygen --local`, or `openssl rand -hex 32`",
+            ))
+        })
     }
 
     async fn pairs(&self, needs: KeyNeeds) -> (Keyring, Vec<Failure>) {

@@ -44,6 +44,8 @@ pub enum Refusal {
     Nested,
     /// It opens, but in a known format that the column does not declare (`undeclared_format`).
     Undeclared,
+    /// No envelope, but a part of it is one, and opens (`embedded`).
+    Embedded,
     /// The resealed value did not open to the same plaintext (`reseal_mismatch`); never expected, never written.
     ResealMismatch,
 }
@@ -57,6 +59,7 @@ impl Refusal {
             Refusal::Plaintext => "plaintext_refused",
             Refusal::Nested => "nested",
             Refusal::Undeclared => "undeclared_format",
+            Refusal::Embedded => "embedded",
             Refusal::ResealMismatch => "reseal_mismatch",
         }
     }
@@ -181,6 +184,12 @@ impl ColumnCipher {
                 match (self.open_undeclared(scratch, stored, expect), unopened) {
                     (Some(_), _) if has_old(&scratch.layers) => (Class::Old, Plaintext::Unreadable),
                     (Some(_), _) => (Class::Unreadable(Refusal::Undeclared), Plaintext::Unreadable),
+                    (None, Reading::Foreign { .. }) if self.holds_envelope(scratch, stored, expect) => {
+                        match has_old(&scratch.layers) {
+                            true => (Class::Old, Plaintext::Unreadable),
+                            false => (Class::Unreadable(Refusal::Embedded), Plaintext::Unreadable),
+                        }
+                    }
                     (None, Reading::Foreign { damaged: false }) => (Class::Plaintext, Plaintext::Stored),
                     (None, Reading::Foreign { damaged: true }) => {
                         (Class::Unreadable(Refusal::Damaged), Plaintext::Unreadable)
@@ -222,6 +231,9 @@ impl ColumnCipher {
         let (plaintext, of_field) = match peel(&self.ring, scratch, stored, expect) {
             Reading::Foreign { .. } | Reading::Locked if self.open_undeclared(scratch, stored, expect).is_some() => {
                 return quarantined(Refusal::Undeclared);
+            }
+            Reading::Foreign { .. } if self.holds_envelope(scratch, stored, expect) => {
+                return quarantined(Refusal::Embedded);
             }
             Reading::Foreign { damaged: true } => return quarantined(Refusal::Damaged),
             Reading::Locked => return quarantined(Refusal::Unreadable),
@@ -265,6 +277,20 @@ impl ColumnCipher {
         })
     }
 
+    /// Whether a part of a value that is no envelope opens in a declared format: `"…"`, `… as any …`, a string of a document. The layers of
+    /// such a part stand in the scratch, of one with an old layer where there is one.
+    fn holds_envelope(&self, scratch: &mut Scratch, stored: &[u8], expect: Expect) -> bool {
+        let mut holds = false;
+        let parts = stored.split(|byte| !is_spelling(*byte)).filter(|part| part.len() >= PART_LEN_MIN);
+        for part in parts.filter(|part| part.len() < stored.len()).take(PARTS_MAX) {
+            holds |= matches!(peel(&self.ring, scratch, part, expect), Reading::Open(_));
+            if has_old(&scratch.layers) {
+                return true;
+            }
+        }
+        holds
+    }
+
     /// Why a value with these layers is not rewritten, if so.
     fn refusal(&self, layers: &[Layer], kernel: &Kernel) -> Option<Refusal> {
         match kernel {
@@ -279,6 +305,16 @@ impl fmt::Debug for ColumnCipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ColumnCipher(..)")
     }
+}
+
+/// A shorter part is no envelope: a nonce of 12 bytes and a tag of 16 have 40 characters of base64.
+const PART_LEN_MIN: usize = 40;
+/// Parts of one value that are looked at.
+const PARTS_MAX: usize = 256;
+
+/// What nonces, tags and ciphertexts are spelled with, and the separators between them.
+fn is_spelling(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=-_:.".contains(&byte)
 }
 
 fn has_old(layers: &[Layer]) -> bool {

@@ -262,13 +262,43 @@ fn refusals_have_stable_names() {
         Refusal::Plaintext,
         Refusal::Nested,
         Refusal::Undeclared,
+        Refusal::Embedded,
         Refusal::ResealMismatch,
     ];
-    let expected = ["unreadable", "damaged", "plaintext_refused", "nested", "undeclared_format", "reseal_mismatch"];
+    let expected =
+        ["unreadable", "damaged", "plaintext_refused", "nested", "undeclared_format", "embedded", "reseal_mismatch"];
     assert_eq!(names.map(Refusal::as_str), expected);
 }
 
 /// "Cannot decrypt" never means "was plaintext": a value in a known format that its column does not declare stands under the old key and is left alone.
+#[test]
+fn a_text_with_ciphertext_inside_is_no_plaintext() {
+    let pair = keys(1, 2);
+    let sealed = |new| {
+        let writer =
+            RowCipher::new(vec![column(&[PLATFORM], PLATFORM, PlaintextPolicy::Encrypt, &keys(99, new))], vec![]);
+        String::from_utf8(reseal(&writer, Some(b"Jane"), None).value(0, 0).unwrap().to_vec()).unwrap()
+    };
+    let (old, new, other) = (sealed(1), sealed(2), sealed(3));
+    for (text, class) in [
+        (format!("{old} as any {old}"), Class::Old),
+        (format!("\"{old}\""), Class::Old),
+        (format!("{{\"v\":\"{old}\"}}"), Class::Old),
+        (format!("[{new},{old}]"), Class::Old),
+        (format!("enc({new})"), Class::Unreadable(Refusal::Embedded)),
+        (format!("see {other} there"), Class::Plaintext),
+        ("nothing but a long text without any ciphertext".to_owned(), Class::Plaintext),
+    ] {
+        for policy in [PlaintextPolicy::Refuse, PlaintextPolicy::Keep, PlaintextPolicy::Encrypt] {
+            let column = column(&[PLATFORM], PLATFORM, policy, &pair);
+            assert_eq!(column.classify(Some(text.as_bytes()), Expect::New), class, "{text}");
+            let resealed = reseal(&RowCipher::new(vec![column], vec![]), Some(text.as_bytes()), None);
+            let embedded = resealed.outcome(0, 0) == Outcome::Quarantined(Refusal::Embedded);
+            assert_eq!(embedded, class != Class::Plaintext, "{text}");
+        }
+    }
+}
+
 #[test]
 fn what_opens_in_another_known_format_is_no_plaintext() {
     let pair = keys(1, 2);

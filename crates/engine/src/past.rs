@@ -59,18 +59,44 @@ impl Past {
         })
     }
 
-    /// Adds to a plan what it says of the plan's keys: `other_old_key`, and `nonce_budget` judged anew.
+    /// The first pair of which no run is known that rotated from its old key to its new one, in words.
+    pub(crate) fn unknown_old_key(&self, plan: &Plan) -> Option<String> {
+        let (name, old) = plan.keys.iter().find_map(|(name, key)| {
+            let (old, new) = (key.old?, key.new?);
+            let known = self.sources.get(&new).is_some_and(|sources| sources.contains(&old));
+            (!known).then_some((name, old))
+        })?;
+        let why = match &self.hidden {
+            Some(hidden) => format!("whether a run rotated from it cannot be read from the checkpoint store: {hidden}"),
+            None => "no run in this database's checkpoint store rotated a value from it to the new key".to_owned(),
+        };
+        Some(format!("nothing tells that {old}, the old key of pair {name}, is the one that values stood under: {why}"))
+    }
+
+    /// Adds to a plan what it says of the plan's keys: `other_old_key`, `other_new_key`, and `nonce_budget` judged anew.
     pub(crate) fn judge(&self, plan: &mut Plan, configuration: &Configuration, keys: &Keyring) -> Result<(), Error> {
-        plan.findings.extend(self.other_old_key_finding(plan));
+        let findings = self.findings(plan);
+        plan.findings.extend(findings);
         Ok(judge_nonces(plan, configuration, keys, &self.reserved)?)
     }
 
-    fn other_old_key_finding(&self, plan: &Plan) -> Option<Finding> {
-        let other = self.other_old_key(plan)?;
-        let message = format!(
-            "{other}. Values that are left of that key open under neither of these: give that key, or a pair of its own for each"
-        );
-        Some(Finding::warn("other_old_key", message))
+    fn findings(&self, plan: &Plan) -> Vec<Finding> {
+        let other_old = self.other_old_key(plan).map(|other| {
+            let message = format!(
+                "{other}. Values that are left of that key open under neither of these: give that key, or a pair of its own for each"
+            );
+            Finding::warn("other_old_key", message)
+        });
+        let other_new = plan.keys.iter().filter_map(|(name, key)| {
+            let (old, new) = (key.old?, key.new?);
+            let (other, _) = self.sources.iter().find(|(to, from)| **to != new && from.contains(&old))?;
+            let message = format!(
+                "runs rotated values from the old key of pair {name} to another new key, {other}: those open under neither of these keys. Go on to \
+                 that key, or rotate from it to this one in a run of its own"
+            );
+            Some(Finding::warn("other_new_key", message))
+        });
+        other_old.into_iter().chain(other_new).collect()
     }
 
     /// Accepted values by the plan's table and column.

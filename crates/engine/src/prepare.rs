@@ -172,10 +172,13 @@ impl Prepared {
     /// Rotates until finished, awaiting cutover, paused by a canary, stopped or failed. The report has its exit code.
     pub async fn execute(self) -> Result<Report, Halted> {
         let mut run_id = self.run.as_ref().map(|run| run.id.clone());
-        match self.rotate(&mut run_id).await {
-            Ok(report) => Ok(report),
-            Err(error) => Err(Halted { run_id, error }),
-        }
+        let context = self.context.clone();
+        let rotated = match self.rotate(&mut run_id).await {
+            // Of the data's tables the plan names the missing grant; of the store's it is said here.
+            Err(error @ Error::Checkpoint(_)) => control::with_grant(&context, Err(error)).await,
+            rotated => rotated,
+        };
+        rotated.map_err(|error| Halted { run_id, error })
     }
 
     async fn rotate(self, started: &mut Option<String>) -> Result<Report, Error> {
@@ -207,6 +210,9 @@ impl Prepared {
         };
         let (end, rates) = started.work().await?;
         let mut report = report(&self.context, &self.store, &run_id, self.intent.command()).await?;
+        if report.state == Some(State::Abandoned) {
+            return Err(ended(&run_id));
+        }
         if end == End::Stopped {
             report.exit_code = 130;
             report.state = Some(State::Interrupted);

@@ -104,6 +104,9 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         findings.extend(unlisted(&context, &mut looker, &configuration).await?);
     }
     looker.close().await;
+    if let Some(unknown) = past.unknown_old_key(&plan).filter(|_| past.hidden.is_none()) {
+        findings.push(Finding::warn("old_key_unknown", unknown));
+    }
     statement::accept(&plan, &past.acceptances, &mut counts);
     let evidence = Evidence {
         counts: &counts,

@@ -52,6 +52,10 @@ impl Writing<'_> {
                 Err(error) if error.verdict() == Verdict::Retry => {
                     rotation.set_waiting(Some(format!("{} is contended: {error}", table.plan.name)));
                     rotation.sleep(backoff(tries)).await;
+                    if rotation.context.stop.is_requested() {
+                        // What is not written yet stands behind the cursor, or has no mark: the walk gives the chunk back.
+                        return Ok(true);
+                    }
                     tries += 1;
                     self.tempo.contended(range.len());
                     if range.len() > 1 || tries <= SINGLE_ROW_TRIES {

@@ -13,6 +13,8 @@ on_both_engines!(
     more_unreadable_values_than_the_ceiling_stop_a_run,
     the_ceiling_is_that_of_the_run_and_not_of_each_process,
     verify_with_a_wrong_old_key_cannot_say,
+    verify_with_an_old_key_that_no_run_used_cannot_say,
+    ciphertext_inside_a_longer_text_is_not_done,
     a_row_that_a_constraint_refuses_is_left_alone,
     a_constraint_that_refuses_every_row_stops_the_run,
 );
@@ -222,6 +224,57 @@ async fn verify_with_a_wrong_old_key_cannot_say(engine: Engine) {
     assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
     let verify = operator(&db).run(&["verify"]).await.expect_code(0);
     assert_eq!(verify.json()["old_key_needed"], false, "{verify}");
+}
+
+/// Nothing in the data tells a wrong old key from the right one once little is left of it: only a run that rotated from it does.
+async fn verify_with_an_old_key_that_no_run_used_cannot_say(engine: Engine) {
+    let wrong = Keys { old: Random::of_test("no_run").bytes(), ..KEYS };
+    let db = engine.seeded(&Seeding::clean(1000)).await;
+    operator(&db).run(&["run", "--yes"]).await.expect_code(0);
+    let old = Cipher::new(&KEYS.old).seal("left behind", &mut Random::of_test("no_run_left"));
+    db.execute(&format!(r#"UPDATE "Patient" SET "city" = '{old}' WHERE "id" = 7"#)).await;
+    let drop = match engine {
+        Engine::Sqlite => db.store_tables().await.iter().map(|table| format!("DROP TABLE {table};")).rev().collect(),
+        _ => "DROP SCHEMA reencrypt CASCADE; CREATE SCHEMA reencrypt".to_owned(),
+    };
+    db.execute(&drop).await;
+    if let Database::Postgres(postgres) = &db {
+        db.execute(&format!(
+            "GRANT USAGE, CREATE ON SCHEMA reencrypt TO {}",
+            postgres.role(reencrypt_tests::Role::Run)
+        ))
+        .await;
+    }
+    let operator = operator(&db).keys(&wrong);
+    for _ in 0..2 {
+        let verify = operator.run(&["verify"]).await.expect_code(1);
+        assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
+        assert!(verify.findings("warn").contains(&"old_key_unknown".to_owned()), "{verify}");
+        // A run that rotates nothing is no proof, and neither is an acceptance.
+        operator.run(&["run", "--yes"]).await;
+        accept_all(&operator).await;
+    }
+    // The same key twice is no pair.
+    let same = crate::operator(&db).set("OLD_KEY", &KEYS.new_hex());
+    same.run(&["verify"]).await.expect_refusal("same_key", &[]);
+}
+
+/// Ciphertext inside a longer text is under the old key whatever the column says of plaintext.
+async fn ciphertext_inside_a_longer_text_is_not_done(engine: Engine) {
+    let seeding = Seeding::clean(600);
+    let db = engine.seeded(&seeding).await;
+    let city = db.patients().await[6].values[7].clone().expect("a city");
+    let inside = format!("{city} as any {city}");
+    db.execute(&format!(r#"UPDATE "Patient" SET "city" = '{inside}' WHERE "id" = 7"#)).await;
+    let operator = operator(&db);
+    let plan = operator.run(&["plan"]).await.expect_code(0);
+    assert!(plan.findings("warn").contains(&"embedded_ciphertext".to_owned()), "{plan}");
+    let run = operator.run(&["run", "--yes"]).await.expect_code(1);
+    assert_eq!(run.column("city")["quarantined"], 1, "{run}");
+    assert_eq!(db.patients().await[6].values[7].as_deref(), Some(inside.as_str()), "it was written");
+    accept_all(&operator).await;
+    let verify = operator.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
 }
 
 /// A hash that is recomputed to one that another row has: the row is left alone, found by halves, and the run goes on.

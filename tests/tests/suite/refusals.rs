@@ -74,6 +74,10 @@ async fn a_key_that_is_missing_malformed_or_of_the_wrong_length(engine: Engine) 
         scene.finding(&with(name, &not_hex), "key_malformed", &[name]).await;
         scene.finding(&with(name, &KEYS.old_hex()[..62]), "key_length", &[name]).await;
     }
+    // A key that could be guessed is none to rotate to.
+    let weak = with("NEW_KEY", &"00".repeat(32));
+    scene.refused(&weak, "weak_key", &["keygen"]).await;
+    scene.finding(&weak, "weak_key", &["equal"]).await;
     let keyless = operator(&scene.db).unset("OLD_KEY").unset("NEW_KEY");
     scene.finding(&keyless, "key_missing", &["OLD_KEY"]).await;
     std::fs::remove_file(keyless.folder().join("reencrypt.toml")).expect("the configuration");

@@ -130,6 +130,26 @@ async fn a_row_that_stays_locked_is_left_alone_and_nothing_else() {
     audit.assert_rotated(&db.patients().await);
 }
 
+/// A stop is heard while every row is locked too: the chunk is given back as it stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_stops_a_run_whose_rows_are_all_locked() {
+    let seeding = Seeding::clean(500);
+    let db = Database::postgres(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let mut holder = db.as_postgres().connect(Role::Owner).await;
+    holder.execute(sqlx::raw_sql(r#"BEGIN; SELECT 1 FROM "Patient" FOR UPDATE"#)).await.expect("locks");
+    let operator = operator(&db);
+    let running = operator.start(&["run", "--yes"]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    running.signal("TERM");
+    let begun = std::time::Instant::now();
+    let stopped = running.finish().await.expect_code(130);
+    assert!(begun.elapsed() < Duration::from_secs(30), "within the grace of a container: {stopped}");
+    drop(holder);
+    operator.run(&["run", "--resume"]).await.expect_code(0);
+    audit.assert_rotated(&db.patients().await);
+}
+
 /// Of two rows that were put aside one is free again while the other stays locked: the one is rotated, and the other still comes to an end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_stays_locked_behind_one_that_came_free_is_left_alone_too() {

@@ -29,6 +29,9 @@ pub(crate) async fn run(globals: &Globals, typed: RunArguments, session: &Sessio
     let settings = Settings::load(globals, session)?;
     let progress = Progress::start(&session.terminal);
     let context = Arc::new(settings.context(BOTH_KEYS, progress.observer(), session).await?);
+    if let Some(weak) = Settings::weak_new_key(&context.keys) {
+        return Err(weak);
+    }
     note_discovery(&context, session);
     let intent = if typed.resume { Intent::Resume } else { Intent::Run };
     let mut options = run_options(typed)?;

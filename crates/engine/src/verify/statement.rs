@@ -134,18 +134,21 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
             "give that key as the old one, then `reencrypt verify`",
         );
     }
-    if let Some(hidden) = past.hidden.as_ref().filter(|_| unexplained > 0) {
+    let unknown = past.unknown_old_key(plan);
+    if let Some(unknown) = unknown.as_ref().filter(|_| unexplained > 0) {
         return cannot_say(
-            format!(
-                "{unexplained} values or hashes fit neither key, and whether this is the old key from which runs rotated cannot be read from \
-                 the checkpoint store: {hidden}"
-            ),
-            "`reencrypt verify` with a role that may read the store",
+            format!("{unexplained} values or hashes fit neither key, and {unknown}"),
+            match past.hidden {
+                Some(_) => "`reencrypt verify` with a role that may read the store",
+                None => "check the old key; `reencrypt run` with it rotates what is left of it",
+            },
         );
     }
     let mut reason = "nothing that was read opens under the old key".to_owned();
     if let Some(other) = other {
         reason = format!("{reason} ({other})");
+    } else if let Some(unknown) = unknown {
+        reason = format!("{reason} ({unknown})");
     }
     if unreadable > 0 {
         reason = format!("{reason}; {unreadable} values open under neither key");

@@ -16,6 +16,8 @@ pub(crate) struct Rehearsed {
     pub(crate) undeclared: u64,
     /// the format of one of them
     pub(crate) undeclared_format: Option<String>,
+    /// values with ciphertext of the old key inside
+    pub(crate) embedded: u64,
     /// values that are NULL and stay so
     pub(crate) absent: u64,
     /// bytes of the longest new value
@@ -27,6 +29,7 @@ impl std::ops::AddAssign for Rehearsed {
         self.nested += other.nested;
         self.undeclared += other.undeclared;
         self.undeclared_format = self.undeclared_format.take().or(other.undeclared_format);
+        self.embedded += other.embedded;
         self.absent += other.absent;
         self.longest = self.longest.max(other.longest);
     }
@@ -54,6 +57,7 @@ pub(crate) async fn rehearse<R: Rows + Send + 'static>(
             for (slot, seen) in slots.iter_mut().enumerate() {
                 match resealed.outcome(row, slot) {
                     Outcome::Quarantined(Refusal::Nested) => seen.nested += 1,
+                    Outcome::Quarantined(Refusal::Embedded) => seen.embedded += 1,
                     Outcome::Quarantined(Refusal::Undeclared) => {
                         seen.undeclared += 1;
                         if let (None, Some(stored)) = (&seen.undeclared_format, rows.field(row, slot)) {

@@ -120,7 +120,7 @@ impl Slot {
                 match refusal {
                     Refusal::Damaged => self.damaged += 1,
                     // Its outer layer opened.
-                    Refusal::Nested | Refusal::Undeclared => self.gate.opens_new += 1,
+                    Refusal::Nested | Refusal::Undeclared | Refusal::Embedded => self.gate.opens_new += 1,
                     Refusal::Unreadable | Refusal::ResealMismatch => self.gate.fails += 1,
                     Refusal::Plaintext => {}
                 }
@@ -138,6 +138,7 @@ pub(super) fn findings(plan: &TablePlan, tally: &Tally, key: Option<&PlanKey>, c
             near_miss(slot),
             nested(slot, column.nesting_max),
             undeclared(slot, &column.read),
+            embedded(slot),
             refused_plaintext(slot, column.plaintext),
             overflow(slot),
         ];
@@ -204,6 +205,15 @@ fn undeclared(slot: &Slot, read: &[String]) -> Option<Finding> {
         declared.join(" or ")
     );
     Some(Finding::fail("undeclared_format", message))
+}
+
+fn embedded(slot: &Slot) -> Option<Finding> {
+    let embedded = slot.rehearsed.embedded;
+    let message = format!(
+        "{embedded} of the sampled values are longer texts with ciphertext of the old key inside: this version rotates whole values alone, a run \
+         quarantines them and the old key stays needed"
+    );
+    (embedded > 0).then(|| Finding::warn("embedded_ciphertext", message))
 }
 
 fn refused_plaintext(slot: &Slot, policy: reencrypt_crypto::PlaintextPolicy) -> Option<Finding> {
