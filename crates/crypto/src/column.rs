@@ -313,7 +313,7 @@ const PART_LEN_MIN: usize = 40;
 const PARTS_MAX: usize = 256;
 
 /// What nonces, tags and ciphertexts are spelled with, and the separators between them.
-fn is_spelling(byte: u8) -> bool {
+pub(crate) fn is_spelling(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/=-_:.".contains(&byte)
 }
 
