@@ -1,7 +1,7 @@
 //! Keys in AWS: the guide's procedure from a new key to the proof, and every way in which a key is not to be had. Nothing is written then.
 use crate::{Engine, TOOL, operator};
 use reencrypt_tests::{
-    Audit, Aws, AwsAnswer, AwsStub, Canary, Configuration, Database, KEYS, Keys, Operator, Role, Seeding, Store,
+    Audit, Aws, AwsAnswer, AwsStub, Canary, Configuration, Database, KEYS, Keys, Operator, Random, Role, Seeding, Store,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ async fn a_resume_with_another_version_of_the_secret_is_refused(engine: Engine) 
     operator.configure(&configuration(&reference(&secret, "AWSPREVIOUS"), &reference(&secret, "AWSCURRENT")));
     operator.run(&["run", "--yes", "--canary", "50"]).await.expect_code(1);
     let now = db.patients().await;
-    aws.put(&secret, &"5e".repeat(32)).await;
+    aws.put(&secret, &Keys { new: Random::of_test("next_version").bytes(), ..KEYS }.new_hex()).await;
     operator.run(&["run", "--resume"]).await.expect_refusal("key_changed", &[]);
     assert_eq!(db.patients().await, now, "a refused resume wrote");
     // Pinned by version ids it goes on, and it is the same plan.
@@ -208,7 +208,7 @@ async fn each_refusal_of_aws_has_its_own_message() {
     }
     // Unwrapped once for each start, not once for a row.
     let unwrapped = AwsAnswer::result(
-        json!({ "KeyId": scene.key_id, "Plaintext": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=" }),
+        json!({ "KeyId": scene.key_id, "Plaintext": "Zi3V1LLcPvUay0gjP/Lq2SCV/7Fe76TLZglZPwGF/+Y=" }),
     );
     let stub = AwsStub::start([("Decrypt", unwrapped)]).await;
     scene.with_aws(stub.url()).run(&["run", "--yes"]).await.expect_code(0);
@@ -295,7 +295,7 @@ async fn keygen_shows_no_key_but_the_one_that_was_asked_for() {
         .expect_refusal("usage", &["--kms-key-id"]);
     operator.run(&["keygen", "--kms-key-id", "alias/none"]).await.expect_refusal("kms_key_missing", &["alias/none"]);
     let plaintext = [7; 32];
-    let answer = json!({ "KeyId": key_id, "Plaintext": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "CiphertextBlob": "d3JhcHBlZA==" });
+    let answer = json!({ "KeyId": key_id, "Plaintext": "Zi3V1LLcPvUay0gjP/Lq2SCV/7Fe76TLZglZPwGF/+Y=", "CiphertextBlob": "d3JhcHBlZA==" });
     let stub = AwsStub::start([("GenerateDataKey", AwsAnswer::result(answer))]).await;
     for form in ["text", "json"] {
         let operator = Operator::without_configuration(TOOL).aws(stub.url());
