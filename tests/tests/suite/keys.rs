@@ -295,7 +295,7 @@ async fn keygen_shows_no_key_but_the_one_that_was_asked_for() {
         .expect_refusal("usage", &["--kms-key-id"]);
     operator.run(&["keygen", "--kms-key-id", "alias/none"]).await.expect_refusal("kms_key_missing", &["alias/none"]);
     let plaintext = [7; 32];
-    let answer = json!({ "KeyId": key_id, "Plaintext": "Zi3V1LLcPvUay0gjP/Lq2SCV/7Fe76TLZglZPwGF/+Y=", "CiphertextBlob": "d3JhcHBlZA==" });
+    let answer = json!({ "KeyId": key_id, "Plaintext": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "CiphertextBlob": "d3JhcHBlZA==" });
     let stub = AwsStub::start([("GenerateDataKey", AwsAnswer::result(answer))]).await;
     for form in ["text", "json"] {
         let operator = Operator::without_configuration(TOOL).aws(stub.url());
