@@ -234,7 +234,11 @@ async fn verify_with_an_old_key_that_no_run_used_cannot_say(engine: Engine) {
     let old = Cipher::new(&KEYS.old).seal("left behind", &mut Random::of_test("no_run_left"));
     db.execute(&format!(r#"UPDATE "Patient" SET "city" = '{old}' WHERE "id" = 7"#)).await;
     let drop = match engine {
-        Engine::Sqlite => db.store_tables().await.iter().map(|table| format!("DROP TABLE {table};")).rev().collect(),
+        Engine::Sqlite => {
+            let tables = db.store_tables().await;
+            let drops: String = tables.iter().map(|table| format!("DROP TABLE {table};")).collect();
+            format!("PRAGMA foreign_keys = OFF; {drops}")
+        }
         _ => "DROP SCHEMA reencrypt CASCADE; CREATE SCHEMA reencrypt".to_owned(),
     };
     db.execute(&drop).await;
