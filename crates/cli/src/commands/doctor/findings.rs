@@ -77,7 +77,7 @@ const GROUPS: [Group; 9] = [
     },
     Group {
         name: "earlier_runs",
-        codes: &["other_old_key"],
+        codes: &["other_old_key", "other_new_key"],
         pass: |_, _| "none that this role can see rotated to these keys from another old one".to_owned(),
         of_tables: true,
         postgres_only: false,
