@@ -23,16 +23,6 @@ pub(crate) enum Source<'a> {
     Arena(Range<usize>),
 }
 
-impl<'a> Source<'a> {
-    /// A part of it, by positions relative to its start.
-    pub(crate) fn part(&self, range: Range<usize>) -> Source<'a> {
-        match self {
-            Source::Row(bytes) => Source::Row(&bytes[range]),
-            Source::Arena(whole) => Source::Arena(whole.start + range.start..whole.start + range.end),
-        }
-    }
-}
-
 impl Arena {
     /// The next free position. What stands from here on may be overwritten.
     pub(crate) fn mark(&self) -> usize {
@@ -109,7 +99,7 @@ impl Arena {
     fn reserve(&mut self, more: usize) {
         let needed = self.used + more;
         if needed > self.bytes.len() {
-            let mut grown = vec![0; needed.next_power_of_two().max(4096)];
+            let mut grown = vec![0; needed.next_power_of_two().max(256)];
             grown[..self.used].copy_from_slice(&self.bytes[..self.used]);
             self.bytes[..self.dirty].zeroize();
             self.bytes = grown;

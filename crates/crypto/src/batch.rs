@@ -1,5 +1,5 @@
 //! What goes into the pool and what comes out of it.
-use crate::{Class, Refusal};
+use crate::{Class, Refusal, pool::ROWS_PER_JOB};
 
 /// A batch of rows as read. Slots are the table's encrypted columns in the cipher's order, then its blind indexes.
 pub trait Rows: Sync {
@@ -35,7 +35,6 @@ pub enum Outcome {
 /// Outcomes of a batch, rows by slots, with the new values. Values are wiped where they were plaintext; ciphertext is not secret.
 pub struct Resealed {
     slots: usize,
-    rows_per_job: usize,
     jobs: Vec<ResealJob>,
 }
 
@@ -57,8 +56,8 @@ pub(crate) struct Entry {
 }
 
 impl Resealed {
-    pub(crate) fn new(slots: usize, rows_per_job: usize, jobs: Vec<ResealJob>) -> Self {
-        Self { slots, rows_per_job, jobs }
+    pub(crate) fn new(slots: usize, jobs: Vec<ResealJob>) -> Self {
+        Self { slots, jobs }
     }
 
     /// The outcome of a field.
@@ -98,21 +97,20 @@ impl Resealed {
 
     fn entry(&self, row: usize, slot: usize) -> (&ResealJob, &Entry) {
         assert!(slot < self.slots, "slot {slot} of {}", self.slots);
-        let job = &self.jobs[row / self.rows_per_job];
-        (job, &job.entries[row % self.rows_per_job * self.slots + slot])
+        let job = &self.jobs[row / ROWS_PER_JOB];
+        (job, &job.entries[row % ROWS_PER_JOB * self.slots + slot])
     }
 }
 
 /// Classes of a batch, rows by slots.
 pub struct Classified {
     slots: usize,
-    rows_per_job: usize,
     jobs: Vec<Vec<Class>>,
 }
 
 impl Classified {
-    pub(crate) fn new(slots: usize, rows_per_job: usize, jobs: Vec<Vec<Class>>) -> Self {
-        Self { slots, rows_per_job, jobs }
+    pub(crate) fn new(slots: usize, jobs: Vec<Vec<Class>>) -> Self {
+        Self { slots, jobs }
     }
 
     /// The class of a field.
@@ -121,6 +119,6 @@ impl Classified {
     /// Where the batch had no such row or slot.
     pub fn class(&self, row: usize, slot: usize) -> Class {
         assert!(slot < self.slots, "slot {slot} of {}", self.slots);
-        self.jobs[row / self.rows_per_job][row % self.rows_per_job * self.slots + slot]
+        self.jobs[row / ROWS_PER_JOB][row % ROWS_PER_JOB * self.slots + slot]
     }
 }

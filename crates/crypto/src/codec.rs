@@ -165,10 +165,10 @@ impl Codec {
 
     /// Appends the canonical spelling of `bytes`.
     pub(crate) fn encode(self, bytes: &[u8], out: &mut Vec<u8>) {
-        let start = out.len();
         match self {
             Self::Decimal | Self::Word | Self::Raw => out.extend_from_slice(bytes),
             Self::HexLower | Self::HexUpper => {
+                let start = out.len();
                 out.resize(start + bytes.len() * 2, 0);
                 let hex = if self == Self::HexLower { &HEXLOWER } else { &HEXUPPER };
                 hex.encode_mut(bytes, &mut out[start..]);
@@ -180,8 +180,9 @@ impl Codec {
                 }
             }
             _ => {
-                out.resize(start + self.encoded_len(bytes.len()), 0);
-                let _ = self.base64().encode(bytes, base64_simd::Out::from_slice(&mut out[start..]));
+                // The library would grow the buffer by just what it needs, each time anew.
+                out.reserve(self.encoded_len(bytes.len()));
+                self.base64().encode_append(bytes, out);
             }
         }
     }

@@ -119,7 +119,7 @@ impl Candidate {
         let iv = &mut iv[..self.format.iv_len()];
         iv.copy_from_slice(arena.get(envelope.get(Part::Iv)));
         tag.copy_from_slice(arena.get(envelope.get(Part::Tag)));
-        let aad = self.associated_data(names, &carried(envelope, arena, iv), buffer);
+        let aad = self.associated_data(names, || carried(envelope, arena, iv), buffer);
         aead.open(iv, aad, arena.get_mut(envelope.get(Part::Ct)), &tag)
     }
 
@@ -128,18 +128,18 @@ impl Candidate {
         self.aead(Side::New)?.seal(iv, aad, buffer)
     }
 
-    /// The associated data for a value with these parts.
-    pub(crate) fn associated_data<'a>(
+    /// The associated data for a value with these parts, which are asked for where they matter.
+    pub(crate) fn associated_data<'a, 'p>(
         &'a self,
         names: Names<'_>,
-        pieces: &Pieces<'_>,
+        pieces: impl FnOnce() -> Pieces<'p>,
         buffer: &'a mut Vec<u8>,
     ) -> &'a [u8] {
         match &self.aad {
             AssociatedData::Constant(bytes) => bytes,
             AssociatedData::OfValue => {
                 buffer.clear();
-                self.format.aad().write(names, pieces, buffer);
+                self.format.aad().write(names, &pieces(), buffer);
                 buffer
             }
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Rows of one job: enough to pay for handing it over, few enough that every thread gets some of a batch.
-const ROWS_PER_JOB: usize = 32;
+pub(crate) const ROWS_PER_JOB: usize = 64;
 
 /// Threads that take a batch. Blocking: call it from `spawn_blocking` in async code.
 pub struct Pool {
@@ -52,14 +52,14 @@ impl Pool {
             worker.generator.begin(batch);
             cipher.reseal_rows(rows, range, expect, &mut worker.scratch, &mut worker.generator)
         });
-        Resealed::new(cipher.slots(), ROWS_PER_JOB, jobs)
+        Resealed::new(cipher.slots(), jobs)
     }
 
     /// Says what stands there. Works with either key.
     pub fn classify<R: Rows>(&self, cipher: &RowCipher, rows: &R, expect: Expect) -> Classified {
         let jobs =
             self.jobs(rows.len(), |worker, range| cipher.classify_rows(rows, range, expect, &mut worker.scratch));
-        Classified::new(cipher.slots(), ROWS_PER_JOB, jobs)
+        Classified::new(cipher.slots(), jobs)
     }
 
     /// Runs `job` over ranges of rows, in order; each has a worker to itself, whose memory is wiped afterwards.

@@ -56,7 +56,7 @@ fn seal_layer(
     let iv = &mut iv[..written.format.iv_len()];
     ivs.fill(iv);
     let ciphertext = arena.append(&Source::Arena(plaintext.clone()));
-    let aad = written.associated_data(ring.names(), &carried(envelope, arena, iv), aad);
+    let aad = written.associated_data(ring.names(), || carried(envelope, arena, iv), aad);
     let tag = written.seal(iv, aad, arena.get_mut(ciphertext.clone()))?;
     let mut pieces = carried(envelope, arena, iv);
     pieces.set(Part::Tag, &tag);

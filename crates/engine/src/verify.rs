@@ -213,11 +213,14 @@ async fn drain(
     scan: &mut HeapScan,
     counts: &mut [TableCounts],
 ) -> Result<u64, Error> {
-    let mut sum = 0;
-    while let Some(rows) = tx.next_rows(scan, &table.leaves[leaf]).await? {
-        let len = rows.len();
-        let classified = batch::classify(&context.pool, &table.cipher, rows, Expect::New).await?;
-        count(&classified, len, counts);
+    let (mut sum, leaf) = (0, &table.leaves[leaf]);
+    let mut rows = tx.next_rows(scan, leaf).await?;
+    while let Some(now) = rows {
+        let len = now.len();
+        // While these are opened the next are read.
+        let (classified, next) =
+            tokio::join!(batch::classify(&context.pool, &table.cipher, now, Expect::New), tx.next_rows(scan, leaf));
+        count(&classified?, len, counts);
         sum += len as u64;
         context.observer.event(&Event::Verified { table: table.plan.name.clone(), rows: len as u64 });
         if context.stop.is_requested() {
@@ -227,6 +230,7 @@ async fn drain(
                 "`reencrypt verify` starts anew",
             ));
         }
+        rows = next?;
     }
     Ok(sum)
 }

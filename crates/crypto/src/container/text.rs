@@ -7,10 +7,11 @@ use crate::{
     hole::{self, Piece},
     part::{Envelope, Part, Pieces},
 };
-use std::ops::Range;
 
 /// Holes of one template.
 const HOLES_MAX: usize = 8;
+/// With a literal before, between and behind them.
+const SEGMENTS_MAX: usize = 2 * HOLES_MAX + 1;
 
 #[derive(Debug)]
 enum Segment {
@@ -43,8 +44,6 @@ pub(crate) struct Template {
     open: usize,
 }
 
-type Spans = [Range<usize>; HOLES_MAX];
-
 impl Template {
     /// Reads the declaration, and finds for each hole how its end is known.
     pub(crate) fn compile(declaration: &str, member: &str, builder: &mut Builder<'_>) -> Result<Self, LayoutError> {
@@ -69,10 +68,22 @@ impl Template {
         spelling: Spelling,
         envelope: &mut Envelope,
     ) -> Option<()> {
-        let spans = self.split(arena.view(source))?;
-        for (hole, span) in self.holes().zip(spans) {
-            let decoded = arena.append_with(&source.part(span), |text, out| hole.codec.decode(text, out, spelling))?;
-            hole.content.take(arena, decoded, spelling, envelope)?;
+        let (mut ends, mut holes) = ([0; HOLES_MAX], 0);
+        let decoded = arena.append_with(source, |text, out| {
+            let mut len = 0;
+            self.each_part(text, |hole, part| {
+                len += hole.codec.decode(part, &mut out[len..], spelling)?;
+                ends[holes] = len;
+                holes += 1;
+                Some(())
+            })?;
+            Some(len)
+        })?;
+        let mut start = decoded.start;
+        for (hole, end) in self.holes().zip(ends) {
+            let end = decoded.start + end;
+            hole.content.take(arena, start..end, spelling, envelope)?;
+            start = end;
         }
         Some(())
     }
@@ -123,51 +134,52 @@ impl Template {
         if literal_bytes >= 2 && self.has_prefix(prefix, text) {
             return true;
         }
-        match self.split(text) {
-            Some(spans) => {
-                let parts = || self.holes().zip(&spans).map(|(hole, span)| (hole, &text[span.clone()]));
-                parts().all(|(hole, part)| hole.takes(part, spelling))
-                    && parts().any(|(hole, part)| hole.is_exact(part, lengths))
-            }
+        let (mut takes, mut exact) = (true, false);
+        let split = self.each_part(text, |hole, part| {
+            takes &= hole.takes(part, spelling);
+            exact |= hole.is_exact(part, lengths);
+            Some(())
+        });
+        match split {
+            Some(()) => takes && exact,
             None => self.is_cut(text, spelling, lengths),
         }
     }
 
-    /// Where each hole's text is. Says nothing about what stands there.
-    fn split(&self, text: &[u8]) -> Option<Spans> {
-        let mut spans = Spans::default();
-        let (mut start, mut end, mut hole_index) = (0, text.len(), 0);
-        for segment in &self.segments[..self.open] {
+    /// Hands each hole's text to `take`, front to back; says nothing itself about what stands there. `None` where the text has another
+    /// shape, or `take` will have no more.
+    fn each_part<'s, 't>(
+        &'s self,
+        text: &'t [u8],
+        mut take: impl FnMut(&'s Hole, &'t [u8]) -> Option<()>,
+    ) -> Option<()> {
+        let mut rest = text;
+        let (front, behind) = self.segments.split_at(self.open);
+        for segment in front {
             match segment {
-                Segment::Literal(bytes) => start += text[start..].starts_with(bytes).then_some(bytes.len())?,
+                Segment::Literal(literal) => rest = without_prefix(rest, literal)?,
                 Segment::Hole(hole) => {
-                    let len = hole.len_from_front(&text[start..])?;
-                    spans[hole_index] = start..start + len;
-                    hole_index += 1;
-                    start += len;
+                    let (part, after) = rest.split_at(hole.len_from_front(rest)?);
+                    take(hole, part)?;
+                    rest = after;
                 }
             }
         }
-        let back = self.segments.get(self.open + 1..).unwrap_or_default();
-        let mut back_index = self.holes().count();
-        for segment in back.iter().rev() {
-            let rest = &text[start..end];
+        let Some((Segment::Hole(open), back)) = behind.split_first() else {
+            return rest.is_empty().then_some(());
+        };
+        let mut parts = [&text[..0]; SEGMENTS_MAX];
+        for (segment, part) in back.iter().zip(&mut parts).rev() {
             match segment {
-                Segment::Literal(bytes) => end -= rest.ends_with(bytes).then_some(bytes.len())?,
-                Segment::Hole(hole) => {
-                    let len = hole.len_from_back(rest)?;
-                    back_index -= 1;
-                    spans[back_index] = end - len..end;
-                    end -= len;
-                }
+                Segment::Literal(literal) => rest = rest.strip_suffix(literal.as_slice())?,
+                Segment::Hole(hole) => (rest, *part) = rest.split_at(rest.len() - hole.len_from_back(rest)?),
             }
         }
-        match self.segments.get(self.open) {
-            Some(_) => spans[hole_index] = start..end,
-            None if start != end => return None,
-            None => {}
-        }
-        Some(spans)
+        take(open, rest)?;
+        back.iter().zip(parts).try_for_each(|(segment, part)| match segment {
+            Segment::Literal(_) => Some(()),
+            Segment::Hole(hole) => take(hole, part),
+        })
     }
 
     /// Whether `text` is the front of a value, cut after a nonce or tag of exact length.
@@ -278,6 +290,14 @@ impl Hole {
     fn is_exact_as_written(&self, text: &[u8], lengths: Lengths) -> bool {
         self.is_exact(text, lengths)
             && self.content.fixed_len(lengths).is_some_and(|len| self.codec.encoded_len(len) == text.len())
+    }
+}
+
+/// What follows `literal`; a single byte, as most are, is compared without a call.
+fn without_prefix<'t>(text: &'t [u8], literal: &[u8]) -> Option<&'t [u8]> {
+    match (literal, text) {
+        ([byte], [first, rest @ ..]) => (byte == first).then_some(rest),
+        _ => text.strip_prefix(literal),
     }
 }
 

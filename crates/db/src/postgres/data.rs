@@ -3,7 +3,7 @@ use super::{
     Connection, Rows,
     connection::{Bound, Outcome},
     rows::{self, key_parts},
-    selection::Selection,
+    selection::{Selection, Used},
     wire::{INT4, INT4_ARRAY, Parameters, TEXT, XID, XID_ARRAY},
 };
 use crate::{Error, Result, RowKey, Selection as Chosen, rows::Batch};
@@ -190,10 +190,11 @@ fn write<'v>(
     let mut used = Vec::with_capacity(selection.slots.len());
     for (slot, column) in selection.slots.iter().enumerate() {
         let values: Vec<_> = which.iter().map(|&row| value(row, slot)).collect();
-        if values.iter().any(Option::is_some) {
+        let changed = values.iter().flatten().count();
+        if changed > 0 {
             let (array_oid, oid) = column.array_oids();
             with = with.array(array_oid, oid, &values);
-            used.push(slot);
+            used.push(Used { slot, by_all: changed == which.len() });
         }
     }
     if used.is_empty() {

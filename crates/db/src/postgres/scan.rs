@@ -13,7 +13,8 @@ use crate::{Error, HeapScan, Result, Selection as Chosen, Snapshot, rows::Batch,
 /// The parts of a scan take turns in stripes of so many blocks. Where a stripe lies does not depend on the size of the heap, so that workers who find different sizes
 /// of a growing heap still share it without a gap.
 const STRIPE_BLOCKS: u32 = 256;
-const ROWS_MAX: u32 = 500;
+/// Of one read: a stripe of rows that are not small.
+const ROWS_MAX: u32 = 2500;
 
 /// Past this distance a comparison of 32-bit transaction numbers can no longer be trusted.
 const AGE_MAX: u64 = 1 << 30;

@@ -55,6 +55,14 @@ pub(crate) struct Portion {
     pub(crate) rows_max: u32,
 }
 
+/// A slot that a batch writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Used {
+    pub(crate) slot: usize,
+    /// Every row has a new value for it. Otherwise an unchanged one travels as NULL, and the server asks of each row which of the two it is.
+    pub(crate) by_all: bool,
+}
+
 impl Selection {
     pub(crate) fn new(scope: &Scope) -> Self {
         let table = format!("{}.{}", quoted(&scope.table.schema), quoted(&scope.table.name));
@@ -108,16 +116,19 @@ impl Selection {
 
     /// Writes those rows that are still as they were read. Parameters: an array for each key column, one for each slot that is `used`, the transactions that
     /// had written the rows, and their ordinals, which come back for the rows that were hit.
-    pub(crate) fn compare_and_set(&self, used: &[usize]) -> String {
+    pub(crate) fn compare_and_set(&self, used: &[Used]) -> String {
         let table = &self.table;
         let mut given: Vec<String> =
             self.key.iter().enumerate().map(|(i, k)| format!("{} AS k{i}", k.elements(i + 1))).collect();
         let mut set = Vec::with_capacity(used.len());
-        for &slot in used {
+        for &Used { slot, by_all } in used {
             let column = &self.slots[slot];
             let elements = if column.kind == ColumnKind::Bytes { "bytea" } else { "text" };
             given.push(format!("pg_catalog.unnest(${}::pg_catalog.{elements}[]) AS v{slot}", given.len() + 1));
-            set.push(format!("{0} = COALESCE(u.v{slot}{1}, t.{0})", column.name, column.cast));
+            set.push(match by_all {
+                true => format!("{} = u.v{slot}{}", column.name, column.cast),
+                false => format!("{0} = COALESCE(u.v{slot}{1}, t.{0})", column.name, column.cast),
+            });
         }
         given.push(format!("pg_catalog.unnest(${}::pg_catalog.xid[]) AS x", given.len() + 1));
         given.push(format!("pg_catalog.unnest(${}::pg_catalog.int4[]) AS n", given.len() + 1));
@@ -333,6 +344,10 @@ mod tests {
         Selection::new(&Scope { table, key: key.iter().map(part).collect(), columns })
     }
 
+    fn used(slots: std::ops::Range<usize>, by_all: bool) -> Vec<Used> {
+        slots.map(|slot| Used { slot, by_all }).collect()
+    }
+
     /// Every statement over one shape of key.
     fn statements(title: &str, selection: &Selection) -> String {
         let all = [
@@ -343,7 +358,11 @@ mod tests {
             ("end of the next chunk", selection.key_after(false)),
             ("rows by key", selection.read_keys(false)),
             ("rows by key, locked", selection.read_keys(true)),
-            ("compare and set", selection.compare_and_set(&(0..selection.slots.len()).collect::<Vec<_>>())),
+            ("compare and set", selection.compare_and_set(&used(0..selection.slots.len(), false))),
+            (
+                "compare and set, a new value everywhere",
+                selection.compare_and_set(&used(0..selection.slots.len(), true)),
+            ),
             ("keys for people", selection.key_texts()),
         ];
         all.iter().map(|(what, sql)| format!("-- {title}: {what}\n{sql};\n\n")).collect()
@@ -380,7 +399,7 @@ mod tests {
             ("no key: rows of a portion written since", keyless.portion(&unseen)),
             ("no key: a sample of the whole", keyless.sample(None, 42, 1000)),
             ("one key column: a sample of pages", one.sample(Some(0.0401), 42, 1000)),
-            ("one key column: one of two slots is written", one.compare_and_set(&[1])),
+            ("one key column: one of two slots is written", one.compare_and_set(&used(1..2, false))),
             ("count", one.count()),
         ] {
             rendered += &format!("-- {what}\n{sql};\n\n");

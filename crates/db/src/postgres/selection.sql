@@ -22,6 +22,9 @@ SELECT t."id", t."firstName", t."raw", t.xmin, t.ctid FROM ONLY "public"."Patien
 -- one key column: compare and set
 UPDATE ONLY "public"."Patient" AS t SET "firstName" = COALESCE(u.v0, t."firstName"), "raw" = COALESCE(u.v1, t."raw") FROM (SELECT pg_catalog.unnest($1::pg_catalog.int4[]) AS k0, pg_catalog.unnest($2::pg_catalog.text[]) AS v0, pg_catalog.unnest($3::pg_catalog.bytea[]) AS v1, pg_catalog.unnest($4::pg_catalog.xid[]) AS x, pg_catalog.unnest($5::pg_catalog.int4[]) AS n) AS u WHERE t."id" OPERATOR(pg_catalog.=) u.k0 AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n;
 
+-- one key column: compare and set, a new value everywhere
+UPDATE ONLY "public"."Patient" AS t SET "firstName" = u.v0, "raw" = u.v1 FROM (SELECT pg_catalog.unnest($1::pg_catalog.int4[]) AS k0, pg_catalog.unnest($2::pg_catalog.text[]) AS v0, pg_catalog.unnest($3::pg_catalog.bytea[]) AS v1, pg_catalog.unnest($4::pg_catalog.xid[]) AS x, pg_catalog.unnest($5::pg_catalog.int4[]) AS n) AS u WHERE t."id" OPERATOR(pg_catalog.=) u.k0 AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n;
+
 -- one key column: keys for people
 SELECT pg_catalog.concat_ws(', ', u.k0::pg_catalog.text) FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.int4[])) WITH ORDINALITY AS u(k0, n) ORDER BY u.n;
 
@@ -48,6 +51,9 @@ SELECT t."tenant", t."no", t."firstName", t."raw", t.xmin, t.ctid FROM ONLY "pub
 
 -- two key columns: compare and set
 UPDATE ONLY "public"."Patient" AS t SET "firstName" = COALESCE(u.v0, t."firstName"), "raw" = COALESCE(u.v1, t."raw") FROM (SELECT pg_catalog.unnest($1::pg_catalog.uuid[]) AS k0, pg_catalog.unnest($2::pg_catalog.varchar[]) AS k1, pg_catalog.unnest($3::pg_catalog.text[]) AS v0, pg_catalog.unnest($4::pg_catalog.bytea[]) AS v1, pg_catalog.unnest($5::pg_catalog.xid[]) AS x, pg_catalog.unnest($6::pg_catalog.int4[]) AS n) AS u WHERE t."tenant" OPERATOR(pg_catalog.=) u.k0 AND t."no" OPERATOR(pg_catalog.=) u.k1 AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n;
+
+-- two key columns: compare and set, a new value everywhere
+UPDATE ONLY "public"."Patient" AS t SET "firstName" = u.v0, "raw" = u.v1 FROM (SELECT pg_catalog.unnest($1::pg_catalog.uuid[]) AS k0, pg_catalog.unnest($2::pg_catalog.varchar[]) AS k1, pg_catalog.unnest($3::pg_catalog.text[]) AS v0, pg_catalog.unnest($4::pg_catalog.bytea[]) AS v1, pg_catalog.unnest($5::pg_catalog.xid[]) AS x, pg_catalog.unnest($6::pg_catalog.int4[]) AS n) AS u WHERE t."tenant" OPERATOR(pg_catalog.=) u.k0 AND t."no" OPERATOR(pg_catalog.=) u.k1 AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n;
 
 -- two key columns: keys for people
 SELECT pg_catalog.concat_ws(', ', u.k0::pg_catalog.text, u.k1::pg_catalog.text) FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.uuid[]), pg_catalog.unnest($2::pg_catalog.varchar[])) WITH ORDINALITY AS u(k0, k1, n) ORDER BY u.n;
@@ -76,6 +82,9 @@ SELECT t."email"::pg_catalog.text, t."firstName", t."raw", t.xmin, t.ctid FROM O
 -- a key of an extension's type: compare and set
 UPDATE ONLY "public"."Patient" AS t SET "firstName" = COALESCE(u.v0, t."firstName"), "raw" = COALESCE(u.v1, t."raw") FROM (SELECT pg_catalog.unnest($1::pg_catalog.text[])::ext.citext AS k0, pg_catalog.unnest($2::pg_catalog.text[]) AS v0, pg_catalog.unnest($3::pg_catalog.bytea[]) AS v1, pg_catalog.unnest($4::pg_catalog.xid[]) AS x, pg_catalog.unnest($5::pg_catalog.int4[]) AS n) AS u WHERE t."email" OPERATOR("ext".=) u.k0 AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n;
 
+-- a key of an extension's type: compare and set, a new value everywhere
+UPDATE ONLY "public"."Patient" AS t SET "firstName" = u.v0, "raw" = u.v1 FROM (SELECT pg_catalog.unnest($1::pg_catalog.text[])::ext.citext AS k0, pg_catalog.unnest($2::pg_catalog.text[]) AS v0, pg_catalog.unnest($3::pg_catalog.bytea[]) AS v1, pg_catalog.unnest($4::pg_catalog.xid[]) AS x, pg_catalog.unnest($5::pg_catalog.int4[]) AS n) AS u WHERE t."email" OPERATOR("ext".=) u.k0 AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n;
+
 -- a key of an extension's type: keys for people
 SELECT pg_catalog.concat_ws(', ', u.k0::pg_catalog.text) FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[])) WITH ORDINALITY AS u(k0, n) ORDER BY u.n;
 
@@ -102,6 +111,9 @@ SELECT t."tenant", t."email"::pg_catalog.text, t."mood"::pg_catalog.text, t."cod
 
 -- key columns with operators in different schemas: compare and set
 UPDATE ONLY "public"."Patient" AS t SET "code" = COALESCE(u.v0, t."code"), "doc" = COALESCE(u.v1::jsonb, t."doc"), "version" = COALESCE(u.v2::integer, t."version") FROM (SELECT pg_catalog.unnest($1::pg_catalog.int4[]) AS k0, pg_catalog.unnest($2::pg_catalog.text[])::ext.citext AS k1, pg_catalog.unnest($3::pg_catalog.text[])::public."Mood" AS k2, pg_catalog.unnest($4::pg_catalog.text[]) AS v0, pg_catalog.unnest($5::pg_catalog.text[]) AS v1, pg_catalog.unnest($6::pg_catalog.text[]) AS v2, pg_catalog.unnest($7::pg_catalog.xid[]) AS x, pg_catalog.unnest($8::pg_catalog.int4[]) AS n) AS u WHERE t."tenant" OPERATOR(pg_catalog.=) u.k0 AND t."email" OPERATOR("ext".=) u.k1 AND t."mood" OPERATOR(pg_catalog.=) u.k2 AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n;
+
+-- key columns with operators in different schemas: compare and set, a new value everywhere
+UPDATE ONLY "public"."Patient" AS t SET "code" = u.v0, "doc" = u.v1::jsonb, "version" = u.v2::integer FROM (SELECT pg_catalog.unnest($1::pg_catalog.int4[]) AS k0, pg_catalog.unnest($2::pg_catalog.text[])::ext.citext AS k1, pg_catalog.unnest($3::pg_catalog.text[])::public."Mood" AS k2, pg_catalog.unnest($4::pg_catalog.text[]) AS v0, pg_catalog.unnest($5::pg_catalog.text[]) AS v1, pg_catalog.unnest($6::pg_catalog.text[]) AS v2, pg_catalog.unnest($7::pg_catalog.xid[]) AS x, pg_catalog.unnest($8::pg_catalog.int4[]) AS n) AS u WHERE t."tenant" OPERATOR(pg_catalog.=) u.k0 AND t."email" OPERATOR("ext".=) u.k1 AND t."mood" OPERATOR(pg_catalog.=) u.k2 AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n;
 
 -- key columns with operators in different schemas: keys for people
 SELECT pg_catalog.concat_ws(', ', u.k0::pg_catalog.text, u.k1::pg_catalog.text, u.k2::pg_catalog.text) FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.int4[]), pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[])) WITH ORDINALITY AS u(k0, k1, k2, n) ORDER BY u.n;
