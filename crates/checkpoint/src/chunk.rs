@@ -211,6 +211,13 @@ impl Store {
         Ok((int(row.first())? as u64, int(row.get(1))? as u64))
     }
 
+    /// How many batches the run's workers, wherever they are, have committed.
+    pub async fn batches(&self, tx: &mut Transaction<'_>, run_id: &str) -> Result<u64> {
+        let sql = "SELECT CAST(COALESCE(SUM(seq), 0) AS bigint) FROM {chunk} WHERE run_id = $1";
+        let rows = self.fetch(tx, sql, &[Value::Text(run_id.to_owned())]).await?;
+        Ok(int(rows.first().and_then(|row| row.first()))? as u64)
+    }
+
     /// The counts of every chunk of the run.
     pub async fn chunk_totals(&self, tx: &mut Transaction<'_>, run_id: &str) -> Result<Vec<ChunkTotal>> {
         let sql = "SELECT pass, table_no, counts, rows_settled, seq, done FROM {chunk} WHERE run_id = $1 ORDER BY pass, table_no, id";

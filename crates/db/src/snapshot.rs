@@ -22,6 +22,11 @@ pub struct Horizon {
 }
 
 impl Horizon {
+    /// How many transactions began to write between `earlier` and now.
+    pub fn written_since(&self, earlier: &Horizon) -> u64 {
+        self.next.saturating_sub(earlier.next)
+    }
+
     /// Whether somebody holds a snapshot since before `earlier`: every row version that has died since then is still kept.
     pub fn reaches_behind(&self, earlier: &Horizon) -> bool {
         self.oldest < earlier.next
@@ -59,5 +64,9 @@ mod tests {
         assert!(Horizon { next: 180, oldest: 99 }.reaches_behind(&earlier));
         assert!(!Horizon { next: 180, oldest: 100 }.reaches_behind(&earlier));
         assert!(!Horizon { next: 180, oldest: 180 }.reaches_behind(&earlier));
+        assert_eq!(
+            (Horizon { next: 180, oldest: 90 }.written_since(&earlier), earlier.written_since(&earlier)),
+            (80, 0)
+        );
     }
 }

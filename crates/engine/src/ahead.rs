@@ -2,6 +2,7 @@
 use crate::{
     Error,
     batch::Batch,
+    nonces::Taken,
     rotation::Rotation,
     window::{Bounds, Wave, Window},
 };
@@ -20,6 +21,12 @@ pub(crate) struct Stage {
     pub(crate) bounds: Arc<Bounds>,
     /// The window's last batch.
     pub(crate) last: bool,
+}
+
+/// A batch as it was read, with the nonces that it may need.
+pub(crate) struct Read<'w> {
+    wave: Wave,
+    nonces: Taken<'w>,
 }
 
 /// Reads a chunk window by window, each while the one before is written, and reseals each batch right before its turn.
@@ -91,8 +98,16 @@ impl<'w> Ahead<'w> {
         self.session
     }
 
-    /// The next batch, resealed; `None` at the chunk's end.
+    /// The next batch, read and resealed; `None` at the chunk's end.
     pub(crate) async fn next(&mut self) -> Result<Option<Stage>, Error> {
+        match self.read().await? {
+            Some(read) => self.reseal(read).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The next batch as it stands in the database; `None` at the chunk's end.
+    pub(crate) async fn read(&mut self) -> Result<Option<Read<'w>>, Error> {
         let wave = match self.window.as_mut().and_then(Window::next) {
             Some(wave) => wave,
             None => {
@@ -101,17 +116,21 @@ impl<'w> Ahead<'w> {
                 wave
             }
         };
-        let Wave { rows, which, bounds, last } = wave;
         let rotation = self.rotation;
-        let nonces = rotation.nonces.take(rotation, self.session, self.table, which.len()).await?;
-        let (pool, cipher) = (rotation.context.pool.clone(), self.table.cipher.clone());
+        let nonces = rotation.nonces.take(rotation, self.session, self.table, wave.which.len()).await?;
+        Ok(Some(Read { wave, nonces }))
+    }
+
+    /// Reseals it; meanwhile what comes after its window is read bit by bit, unless it is the window's last.
+    pub(crate) async fn reseal(&mut self, read: Read<'w>) -> Result<Stage, Error> {
+        let Read { wave: Wave { rows, which, bounds, last }, nonces } = read;
+        let (pool, cipher) = (self.rotation.context.pool.clone(), self.table.cipher.clone());
         let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect);
-        // What comes after this window is read bit by bit while it is written.
         let (batch, read) = if last { (resealed.await, Ok(())) } else { tokio::join!(resealed, self.read_on()) };
         let batch = batch?;
         nonces.settle(&batch);
         read?;
-        Ok(Some(Stage { batch, bounds, last }))
+        Ok(Stage { batch, bounds, last })
     }
 
     /// Reads what is missing of the next window; `None` at the chunk's end.

@@ -1,6 +1,7 @@
 //! Words for every worker of a run, through its row in the store. The commands need no PHI key.
 use crate::{
     Context, Error, Report,
+    load::Looks,
     rotation::Rotation,
     summary::{self, Saw},
 };
@@ -170,7 +171,7 @@ pub(crate) async fn asked_pause(store: &Store, session: &mut Session, run_id: &s
 
 /// Looks at the run's row for all workers of this process, and shows that it is alive. Ends with its task.
 pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Option<Pause>>) {
-    let mut session = None;
+    let (mut session, mut looks) = (None, Looks::default());
     for look in 0u32.. {
         let result = async {
             let session: &mut Session = match &mut session {
@@ -178,6 +179,7 @@ pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Opti
                 none => none.insert(rotation.context.database.session().await?),
             };
             pause.send_replace(asked_pause(&rotation.store, session, &rotation.run_id).await?);
+            rotation.look_at_load(session, &mut looks).await?;
             if look.is_multiple_of(LOOKS_A_HEARTBEAT) {
                 let mut tx = session.begin(Mode::Write(Limits::default())).await?;
                 let (owner, waiting) = (&rotation.owner, rotation.waiting());

@@ -13,6 +13,7 @@ mod counts;
 mod error;
 mod failpoint;
 mod held;
+mod load;
 mod nonces;
 mod observer;
 mod owner;

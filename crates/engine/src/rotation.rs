@@ -5,6 +5,7 @@ use crate::{
     control::{asked_pause, watch_run},
     failpoint::failpoint,
     held::Held,
+    load::Load,
     nonces::Nonces,
     owner::Owner,
     pace::Pace,
@@ -45,6 +46,7 @@ pub(crate) struct Rotation {
     pub(crate) window_bytes_max: usize,
     pub(crate) owner: Owner,
     pub(crate) pace: Pace,
+    pub(crate) load: Load,
     pub(crate) nonces: Nonces,
     pub(crate) pause: watch::Receiver<Option<Pause>>,
     /// Values that a person has accepted, by position of table and column.
@@ -254,6 +256,7 @@ impl Started {
             // Each worker holds the window that it writes and the one that it reads.
             window_bytes_max: WINDOWS_BYTES_MAX / (2 * self.workers.max(1)),
             pace: Pace::new(self.options.rows_per_second_max),
+            load: Load::new(),
             nonces: Nonces::new(&self.context, &self.plan)?,
             store: self.store,
             run_id: self.run_id,

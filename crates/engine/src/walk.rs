@@ -84,9 +84,15 @@ impl<'w> ChunkWalk<'w> {
             rotation.judge(writing.chunk.pass, table, &now.batch)?;
             rotation.sleep(rotation.pace.take(now.batch.len() as u64)).await;
             let write = writing.write(table, selection, &now);
-            // While one batch is written the next is read and resealed, where a reader does not stand in the writer's way.
+            // While one batch is written the next is read and resealed; where a reader stands in the writer's way it is read before.
             let (written, next) = if rotation.context.database.dialect() == Dialect::Sqlite {
-                (write.await, ahead.next().await)
+                match ahead.read().await {
+                    Ok(Some(read)) => {
+                        let (written, next) = tokio::join!(write, ahead.reseal(read));
+                        (written, next.map(Some))
+                    }
+                    end => (write.await, end.map(|_| None)),
+                }
             } else {
                 tokio::join!(write, ahead.next())
             };

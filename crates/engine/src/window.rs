@@ -92,13 +92,17 @@ fn waves(
     batch_rows: usize,
 ) -> Vec<Vec<usize>> {
     let (mut pages, mut at) = (Vec::<Page>::new(), HashMap::new());
-    for &row in which {
-        let page = *at.entry(page(row)).or_insert_with(|| {
-            pages.push(Page::default());
-            pages.len() - 1
-        });
-        pages[page].rows += 1;
-    }
+    let page_of: Vec<usize> = which
+        .iter()
+        .map(|&row| {
+            let page = *at.entry(page(row)).or_insert_with(|| {
+                pages.push(Page::default());
+                pages.len() - 1
+            });
+            pages[page].rows += 1;
+            page
+        })
+        .collect();
     let mut alike: HashMap<usize, usize> = HashMap::new();
     for page in &mut pages {
         let alike = alike.entry(page.rows).or_default();
@@ -111,8 +115,8 @@ fn waves(
     let many = which.len() / batch_rows.div_ceil(WAVES_PER_BATCH_MAX).max(1);
     let count = few.max(densest.min(many)).max(1);
     let mut waves = vec![Vec::new(); count];
-    for &row in which {
-        let page = &mut pages[at[&page(row)]];
+    for (&row, page) in which.iter().zip(page_of) {
+        let page = &mut pages[page];
         // A page's rows in equal steps through the waves, and its first step set off by its place among the pages with as many rows, so that waves fill evenly.
         let alike = alike[&page.rows];
         let step = (page.taken * alike + page.at) * count / (page.rows * alike);

@@ -41,12 +41,16 @@ impl Writing<'_> {
         let len = stage.batch.len();
         let (mut from, mut tries) = (0, 0);
         loop {
-            let range = from..from + self.tempo.rows(len - from);
+            let range = from..from + self.tempo.rows(rotation.load.rows(len - from));
+            let turn = rotation.load.turn().await;
             let begun = Instant::now();
             match self.write_range(table, selection, stage, range.clone(), false).await {
                 Ok(false) => return Ok(false),
                 Ok(true) => {
                     self.tempo.committed(range.len(), begun.elapsed(), len);
+                    if let Some(turn) = turn {
+                        rotation.sleep(turn.rest()).await;
+                    }
                     (from, tries) = (range.end, 0);
                 }
                 Err(error) if error.verdict() == Verdict::Retry => {

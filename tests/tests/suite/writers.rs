@@ -174,3 +174,33 @@ async fn a_row_that_stays_locked_behind_one_that_came_free_is_left_alone_too() {
     let run = running.finish().await.expect_code(1);
     assert_eq!(audit.moved(&db.patients().await).len(), 599, "{run}");
 }
+
+const LOAD: &str = "SELECT count(*) FROM reencrypt.event WHERE kind = 'load' AND detail LIKE";
+
+/// Invariant 13: beside an application that writes it takes less, and says so; alone, or at a speed that was asked for, it does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_gives_way_to_the_application_and_to_nobody_else() {
+    // Long enough to be looked at a few times.
+    let slowly = "engine::batch_resealed=sleep(1000)";
+    let run = ["run", "--yes", "--batch-rows", "500"];
+    let seeding = Seeding::clean(4000);
+    let random = Random::of_test("gives way");
+    for (application, speed, told) in [(true, None, true), (true, Some("4000"), false), (false, None, false)] {
+        let db = Engine::Waves.seeded(&seeding).await;
+        let writers = application.then(|| Writers::start(&db, &seeding, 4, &random));
+        if let Some(writers) = &writers {
+            writers.switch_to(WriteKey::New).await;
+        }
+        let speed = speed.map(|speed| ["--max-rows-per-second", speed]);
+        let arguments: Vec<&str> = run.into_iter().chain(speed.iter().flatten().copied()).collect();
+        let end = operator(&db).start_failing(slowly, &arguments).finish().await.expect_code(0);
+        assert_eq!(end.state(), "finished", "{end}");
+        if let Some(writers) = writers {
+            writers.stop().await;
+        }
+        let gave_way = db.number(&format!("{LOAD} '%transactions of others a second%'")).await;
+        assert_eq!(gave_way > 0, told, "application {application}, {speed:?}: {end}");
+        let batches = db.number("SELECT sum(seq)::bigint FROM reencrypt.chunk WHERE pass = 1").await;
+        assert_eq!(batches >= 12, told, "{batches} batches of at most 250 rows once it gave way: {end}");
+    }
+}
