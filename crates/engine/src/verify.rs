@@ -11,7 +11,7 @@ use crate::{
     prepare::{fails, refuse_findings},
     summary,
 };
-use reencrypt_crypto::{Class, Classified, Expect};
+use reencrypt_crypto::{Class, Classified, Expect, Refusal};
 use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
 use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan};
 use statement::{Evidence, Statement};
@@ -86,7 +86,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     let snapshot_held = held.commit().await.is_ok();
     scanned?;
 
-    let mut late = ClassCounts::default();
+    let mut late = TableCounts::default();
     let outlasting = if options.sample_percent.is_some() {
         Vec::new()
     } else {
@@ -95,7 +95,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         // What they wrote the snapshot did not see.
         let mut unseen = empty(&tables);
         scan_unseen(&context, &mut looker, &snapshot, &plan, &tables, &mut unseen).await?;
-        unseen.iter().flatten().for_each(|counts| late += counts.classes);
+        unseen.iter().flatten().for_each(|counts| late.add(counts));
         outlasting
     };
 
@@ -110,7 +110,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     statement::accept(&plan, &past.acceptances, &mut counts);
     let evidence = Evidence {
         counts: &counts,
-        late,
+        late: &late,
         findings: &findings,
         snapshot_held,
         standby,
@@ -216,7 +216,8 @@ async fn drain(
     let mut sum = 0;
     while let Some(rows) = tx.next_rows(scan, &table.leaves[leaf]).await? {
         let len = rows.len();
-        let classified = batch::classify(&context.pool, &table.cipher, rows, Expect::New).await?;
+        let classified =
+            batch::classify(&context.pool, &table.cipher, Arc::new(rows), (0..len).collect(), Expect::New).await?;
         count(&classified, len, counts);
         sum += len as u64;
         context.observer.event(&Event::Verified { table: table.plan.name.clone(), rows: len as u64 });
@@ -253,6 +254,11 @@ fn count(classified: &Classified, rows: usize, counts: &mut [TableCounts]) {
 }
 
 impl TableCounts {
+    /// How many were refused for that reason.
+    fn of(&self, refusal: Refusal) -> u64 {
+        self.refusals.get(refusal.as_str()).copied().unwrap_or_default()
+    }
+
     fn add(&mut self, other: &TableCounts) {
         self.classes += other.classes;
         for (refusal, count) in &other.refusals {
@@ -275,7 +281,9 @@ async fn sample(
             let wanted = (leaf.rows_estimate as f64 * percent / 100.0).ceil().clamp(1.0, 10_000_000.0) as u32;
             let sampled = tx.sample(selection, wanted, 1).await?;
             let len = sampled.len();
-            let classified = batch::classify(&context.pool, &table.cipher, sampled, Expect::New).await?;
+            let classified =
+                batch::classify(&context.pool, &table.cipher, Arc::new(sampled), (0..len).collect(), Expect::New)
+                    .await?;
             count(&classified, len, &mut counts[at]);
             rows[at] += len as u64;
         }

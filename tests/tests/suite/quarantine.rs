@@ -12,6 +12,7 @@ on_both_engines!(
     the_first_unreadable_value_stops_a_run_that_was_told_so,
     more_unreadable_values_than_the_ceiling_stop_a_run,
     the_ceiling_is_that_of_the_run_and_not_of_each_process,
+    what_stands_under_the_old_key_of_another_pair_needs_that_key,
     verify_with_a_wrong_old_key_cannot_say,
     verify_with_an_old_key_that_no_run_used_cannot_say,
     ciphertext_inside_a_longer_text_is_not_done,
@@ -199,6 +200,40 @@ async fn the_ceiling_is_that_of_the_run_and_not_of_each_process(engine: Engine) 
     let resumed = operator.run(&["run", "--resume", "--max-unreadable", "30"]).await;
     resumed.expect_refusal("ceiling_reached", &["city"]);
     operator.run(&["run", "--resume", "--max-unreadable", "35"]).await.expect_code(1);
+}
+
+/// One of two pairs' keys opens it: not the one that its table has.
+async fn what_stands_under_the_old_key_of_another_pair_needs_that_key(engine: Engine) {
+    let db = engine.seeded(&Seeding::clean(500)).await;
+    let mut random = Random::of_test("another_pair");
+    let card = Keys { old: random.bytes(), new: random.bytes(), ..KEYS };
+    let value = Cipher::new(&card.old).seal("of another table once", &mut random);
+    db.execute(&format!(r#"UPDATE "Patient" SET "city" = '{value}' WHERE "id" IN (7, 8)"#)).await;
+    let operator = operator(&db).set("CARD_OLD", &card.old_hex()).set("CARD_NEW", &card.new_hex());
+    let configuration = reencrypt_tests::Configuration {
+        head: "[key.phi]\nold = 'env:OLD_KEY'\nnew = 'env:NEW_KEY'\n[key.card]\nold = 'env:CARD_OLD'\nnew = 'env:CARD_NEW'\n".into(),
+        table_extra: "key = 'phi'\n".into(),
+        ..Default::default()
+    };
+    operator.configure(&configuration.text());
+    let plan = operator.run(&["plan"]).await.expect_code(0);
+    assert!(plan.findings("warn").contains(&"other_pair".to_owned()), "{plan}");
+    operator.run(&["run", "--yes"]).await.expect_code(1);
+    let list = operator.run(&["quarantine", "list"]).await.expect_code(0);
+    assert!(lines(&list).iter().all(|line| line["class"] == "other_pair" && line["count"] == 2), "{list}");
+    accept_all(&operator).await;
+    let verify = operator.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
+    // The way out that the finding names.
+    operator.configure(
+        &configuration
+            .text()
+            .replace("old = 'env:OLD_KEY'", "old = 'env:CARD_OLD'")
+            .replace("[key.card]\nold = 'env:CARD_OLD'\nnew = 'env:CARD_NEW'\n", ""),
+    );
+    let run = operator.run(&["run", "--yes"]).await.expect_code(0);
+    assert_eq!(run.column("city")["rotated"], 2, "{run}");
+    assert_eq!(operator.run(&["verify"]).await.expect_code(0).json()["old_key_needed"], false);
 }
 
 /// Everything that the real old key would open opens under neither of the keys that were given.

@@ -1,5 +1,5 @@
 //! From what was seen to what can be said.
-use super::{Counts, VerifyOptions};
+use super::{Counts, TableCounts, VerifyOptions};
 use crate::{Context, past::Past, prepare::place, summary};
 use reencrypt_checkpoint::Acceptance;
 use reencrypt_crypto::{PlaintextPolicy, Refusal};
@@ -23,7 +23,7 @@ pub(super) struct Statement {
 pub(super) struct Evidence<'e> {
     pub(super) counts: &'e Counts,
     /// rows that were written while the scan went on
-    pub(super) late: ClassCounts,
+    pub(super) late: &'e TableCounts,
     pub(super) findings: &'e [Finding],
     pub(super) snapshot_held: bool,
     pub(super) standby: bool,
@@ -62,12 +62,20 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     if old > 0 {
         return needed(format!("{old} values or hashes stand under the old key"), "reencrypt run --resume");
     }
-    if late.old > 0 {
+    if late.classes.old > 0 {
         return needed(
-            format!("{} values or hashes were written under the old key while the snapshot was read", late.old),
+            format!("{} values or hashes were written under the old key while the snapshot was read", late.classes.old),
             "let every writer use the new key, then `reencrypt run --resume`",
         );
     }
+    let other_pair: u64 = counts.iter().flatten().chain([late]).map(|counts| counts.of(Refusal::OtherPair)).sum();
+    if other_pair > 0 {
+        return needed(
+            format!("{other_pair} values or hashes stand under the old key of another pair than their table's"),
+            "reencrypt plan",
+        );
+    }
+    let late = late.classes;
     if let Some(finding) = finding("unlisted_ciphertext") {
         return needed(place(finding), "reencrypt plan");
     }
@@ -183,7 +191,7 @@ pub(super) fn doubt(plan: &Plan, acceptances: &[Acceptance], counts: &Counts) ->
     plan.tables.iter().zip(counts).find_map(|(table, slots)| {
         table.columns.iter().zip(slots).find_map(|(column, counts)| {
             let class = Refusal::Unreadable.as_str();
-            let all = counts.refusals.get(class).copied().unwrap_or_default();
+            let all = counts.of(Refusal::Unreadable);
             let accepted = summary::accepted(acceptances, &table.name.to_string(), &column.column, class, all);
             let gate = GateCounts {
                 opens_new: counts.classes.new,

@@ -17,6 +17,8 @@ pub(super) struct Slot {
     counts: ClassCounts,
     gate: GateCounts,
     damaged: u64,
+    /// under the old key of another pair
+    other_pair: u64,
     rehearsed: Rehearsed,
     /// of the column, in characters
     length_max: Option<u32>,
@@ -122,6 +124,10 @@ impl Slot {
                     // Its outer layer opened.
                     Refusal::Nested | Refusal::Undeclared | Refusal::Embedded => self.gate.opens_new += 1,
                     Refusal::Unreadable | Refusal::ResealMismatch => self.gate.fails += 1,
+                    Refusal::OtherPair => {
+                        self.other_pair += 1;
+                        self.gate.fails += 1;
+                    }
                     Refusal::Plaintext => {}
                 }
             }
@@ -135,6 +141,7 @@ pub(super) fn findings(plan: &TablePlan, tally: &Tally, key: Option<&PlanKey>, c
     for (column, slot) in plan.columns.iter().zip(&tally.slots) {
         let found = [
             wrong_key(slot, key, &plan.key, ceiling),
+            other_pair(slot, &plan.key),
             near_miss(slot),
             nested(slot, column.nesting_max),
             undeclared(slot, &column.read),
@@ -145,7 +152,8 @@ pub(super) fn findings(plan: &TablePlan, tally: &Tally, key: Option<&PlanKey>, c
         findings.extend(found.into_iter().flatten().map(|finding| finding.on(&plan.name).at(&column.column)));
     }
     for (index, slot) in plan.blind_indexes.iter().zip(&tally.slots[plan.columns.len()..]) {
-        findings.extend(overflow(slot).map(|finding| finding.on(&plan.name).at(&index.column)));
+        let found = [other_pair(slot, &plan.key), overflow(slot)];
+        findings.extend(found.into_iter().flatten().map(|finding| finding.on(&plan.name).at(&index.column)));
     }
     findings
 }
@@ -175,6 +183,15 @@ fn wrong_key(slot: &Slot, key: Option<&PlanKey>, pair: &str, ceiling: Ceiling) -
         pair = shown(pair),
     );
     Some(Finding::fail("wrong_key", message))
+}
+
+fn other_pair(slot: &Slot, pair: &str) -> Option<Finding> {
+    let (other, seen) = (slot.other_pair, slot.counts.seen);
+    let message = format!(
+        "{other} of {seen} values read stand under the old key of another pair than {}, the table's: a run leaves them as they are, and that key          stays needed. They are rotated by a run in which the table's pair has that old key and this new one",
+        shown(pair)
+    );
+    (other > 0).then(|| Finding::warn("other_pair", message))
 }
 
 fn near_miss(slot: &Slot) -> Option<Finding> {
