@@ -2,6 +2,7 @@
 use crate::{
     Error,
     batch::Batch,
+    nonces::Wanting,
     rotation::Rotation,
     window::{Bounds, Wave, Window},
 };
@@ -103,7 +104,8 @@ impl<'w> Ahead<'w> {
         };
         let Wave { rows, which, bounds, last } = wave;
         let rotation = self.rotation;
-        let nonces = rotation.nonces.take(rotation, self.session, self.table, which.len()).await?;
+        let wanting = Wanting::Rows { rows: &rows, which: &which, expect: self.expect };
+        let nonces = rotation.nonces.take(rotation, self.session, self.table, wanting).await?;
         let (pool, cipher) = (rotation.context.pool.clone(), self.table.cipher.clone());
         let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect);
         // What comes after this window is read bit by bit while it is written.
