@@ -6,7 +6,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use reencrypt_checkpoint::{Pause, Run, RunState, Store};
-use reencrypt_db::{Limits, Mode, Session, Transaction};
+use reencrypt_db::{Limits, Mode, Server, Session, StoreGrants, Transaction, typed};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -131,16 +131,19 @@ pub(crate) async fn with_grant<T>(context: &Context, result: Result<T, impl Into
     }
     let mut session = context.database.session().await?;
     let mut tx = session.begin(Mode::Read).await?;
-    let role = tx.server().await?.role;
+    let Server { role, store_grants: StoreGrants { read, write }, .. } = tx.server().await?;
     tx.commit().await?;
     session.close().await;
+    let grants = match (read.join(" "), write.join(" ")) {
+        (read, write) if read.is_empty() && write.is_empty() => return Err(error),
+        (read, write) if read.is_empty() => write,
+        (read, write) if write.is_empty() => read,
+        (read, write) => format!("{read} and for all that writes: {write}"),
+    };
     Err(Error::refused(
         "privilege_missing",
-        format!("role {role:?} may not do that in the checkpoint store"),
-        format!(
-            "as the store's owner: GRANT USAGE ON SCHEMA reencrypt TO {role:?}; GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO {role:?}; and \
-             for all that writes: GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA reencrypt TO {role:?};"
-        ),
+        format!("role {} may not do that in the checkpoint store", typed(&role)),
+        format!("as the store's owner: {grants}"),
     ))
 }
 

@@ -24,13 +24,7 @@ pub(crate) fn shown(name: &str) -> String {
     if name.chars().count() > NAME_CHARS_MAX {
         return format!("a name of {} characters", name.chars().count());
     }
-    let mut text = String::with_capacity(name.len() + 2);
-    text.push('`');
-    for c in name.chars() {
-        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
-    }
-    text.push('`');
-    text
+    format!("`{}`", reencrypt_db::shown(name))
 }
 
 #[cfg(test)]
