@@ -12,7 +12,7 @@ use crate::{
 };
 use reencrypt_checkpoint::{Pause, RunState, Store};
 use reencrypt_crypto::Outcome;
-use reencrypt_db::{Limits, Mode, Session};
+use reencrypt_db::{Limits, Mode, Session, shown};
 use reencrypt_planner::{BoundTable, GateCounts, Plan};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -149,7 +149,7 @@ impl Rotation {
                 format!(
                     "{}.{} has a value that would be quarantined ({}), and --on-unreadable stop was given",
                     table.plan.name,
-                    table.plan.columns[column].column,
+                    shown(&table.plan.columns[column].column),
                     refusal.as_str()
                 ),
                 "earlier batches stay; `reencrypt run --resume` without --on-unreadable stop quarantines it and goes on",
@@ -186,7 +186,7 @@ impl Rotation {
             let fails = tally.fails.saturating_sub(accepted);
             let shaped = tally.opens_new + tally.opens_old + tally.fails;
             let ceiling = self.options.ceiling.of(shaped.max(table.plan.rows_estimate));
-            let place = format!("{}.{}", table.plan.name, plan.column);
+            let place = format!("{}.{}", table.plan.name, shown(&plan.column));
             if fails > 10 && tally.opens_new + tally.opens_old == 0 {
                 return Err(format!("{place} has {fails} values that cannot be rotated, and none that can"));
             }
