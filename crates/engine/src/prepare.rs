@@ -17,6 +17,9 @@ const BATCH_ROWS: u32 = 1_000;
 /// Values per column that are looked at before a run.
 const RUN_SAMPLE: u32 = 1_000;
 
+/// The code of a database in which nothing is to be rotated.
+pub(crate) const NOTHING_FOUND: &str = "nothing_found";
+
 /// What the operator asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
@@ -359,8 +362,8 @@ fn narrowed(options: &RunOptions, run: Option<&Run>) -> Result<Vec<String>, Erro
     }
 }
 
-/// The configuration, filled in by discovery where it names no table.
-async fn configuration(
+/// The configuration, filled in by discovery where it names no table. Without a table the findings have a failure that says why.
+pub(crate) async fn configuration(
     context: &Context,
     session: &mut Session,
     sample: u32,
@@ -370,10 +373,10 @@ async fn configuration(
     }
     let Discovery { tables, findings } =
         reencrypt_planner::discover(session, &context.keys, &context.pool, sample).await?;
-    // What this role could not look at says more than that nothing was found in the rest.
+    // What this role could not look at, or what is out of reach, says more than that nothing was found in the rest.
     if tables.is_empty() && !findings.iter().any(fails) {
         return Err(Error::refused(
-            "nothing_found",
+            NOTHING_FOUND,
             "no column of this database holds values that open under the given keys",
             "check the key (`reencrypt init` shows what was looked at), or name tables and columns in reencrypt.toml",
         ));
@@ -381,10 +384,10 @@ async fn configuration(
     Ok((Configuration { tables, ..context.configuration.clone() }, findings))
 }
 
-/// Adds what discovery found. Where it could not look, the reason stands for the plan's own word that there is nothing.
+/// Adds what discovery found. Where that says why there is no table, it stands for the plan's own word that there is nothing.
 fn add(plan: &mut Plan, found: Vec<Finding>) {
     if plan.tables.is_empty() && found.iter().any(fails) {
-        plan.findings.retain(|finding| finding.code != "nothing_found");
+        plan.findings.retain(|finding| finding.code != NOTHING_FOUND);
     }
     plan.findings.extend(found);
 }

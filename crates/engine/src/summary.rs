@@ -5,7 +5,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use reencrypt_checkpoint::{Acceptance, ChunkTotal, Pass, Pause, QuarantineLine, Run, RunState, Store, Worker};
-use reencrypt_db::Transaction;
+use reencrypt_db::{Transaction, shown};
 use reencrypt_planner::{Plan, PlanKey, TablePlan};
 
 /// A worker that was not heard of for so long is taken for dead.
@@ -214,10 +214,14 @@ impl Saw {
             State::Running => "reencrypt status --watch",
             State::Paused if self.run.state == RunState::Paused => "reencrypt run --resume",
             State::Paused if self.is_alive() => "reencrypt continue",
-            State::Paused | State::Stalled | State::Interrupted | State::Failed if self.pause().is_some() => {
+            State::Failed if self.pause().is_some() => {
+                "put right what stopped it, then `reencrypt continue && reencrypt run --resume`"
+            }
+            State::Failed => "put right what stopped it, then `reencrypt run --resume`",
+            State::Paused | State::Stalled | State::Interrupted if self.pause().is_some() => {
                 "reencrypt continue && reencrypt run --resume"
             }
-            State::Paused | State::Stalled | State::Interrupted | State::Failed => "reencrypt run --resume",
+            State::Paused | State::Stalled | State::Interrupted => "reencrypt run --resume",
             State::AwaitingCutover => "let every writer use the new key, then `reencrypt run --resume`",
             State::Finished if unaccepted > 0 => "reencrypt quarantine list",
             State::Finished => "reencrypt verify",
@@ -237,7 +241,7 @@ impl Saw {
                 names
                     .zip(&sum.0)
                     .filter(|(_, counts)| counts.rotated > 0)
-                    .map(|(name, counts)| format!("{}.{name} {}", table.name, counts.rotated)),
+                    .map(|(name, counts)| format!("{}.{} {}", table.name, shown(name), counts.rotated)),
             );
         }
         places.join(", ")

@@ -7,13 +7,13 @@ mod statement;
 use crate::{
     BlindIndexReport, ColumnReport, Context, Error, Event, Report, TableReport, batch,
     pace::backoff,
-    past::Past,
-    prepare::{fails, refuse_findings},
+    past::{Past, Unvouched},
+    prepare::{NOTHING_FOUND, configuration, refuse_findings},
     summary,
 };
 use reencrypt_crypto::{Class, Classified, Expect, Refusal};
 use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
-use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan};
+use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Finding, Plan};
 use statement::{Evidence, Statement};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
@@ -59,15 +59,22 @@ struct TableCounts {
 pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Report, Error> {
     let mut looker = context.database.session().await?;
     let past = Past::read(&mut looker).await;
-    let (configuration, mut findings) = scope(&context, &mut looker).await?;
+    let (configuration, found) = configuration(&context, &mut looker, DISCOVERY_SAMPLE).await?;
+    if configuration.tables.is_empty() {
+        refuse_findings(&found, Finding::prevents_reading)?;
+    }
 
     let mut holder = context.database.session().await?;
     let own = [holder.pid(), looker.pid()];
     let mut held = holder.begin(Mode::Snapshot(None)).await?;
     let identity = context.database.identity();
-    let plan =
+    let mut plan =
         reencrypt_planner::draft(&mut held, identity, &configuration, &context.keys, &options.tables, false).await?;
+    if configuration.tables.is_empty() {
+        plan.findings.retain(|finding| finding.code != NOTHING_FOUND);
+    }
     refuse_findings(&plan.findings, Finding::prevents_reading)?;
+    let mut findings = found;
     findings.extend(plan.findings.iter().filter(|finding| finding.code == WEAK_TLS).cloned());
     let tables = Arc::new(reencrypt_planner::bind(&mut held, &plan, &context.keys).await?);
     let snapshot = held.export_snapshot().await?;
@@ -104,8 +111,9 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         findings.extend(unlisted(&context, &mut looker, &configuration).await?);
     }
     looker.close().await;
-    if let Some(unknown) = past.unknown_old_key(&plan).filter(|_| past.hidden.is_none()) {
-        findings.push(Finding::warn("old_key_unknown", unknown));
+    let unvouched = past.unvouched(&plan);
+    if let Some(Unvouched { code, message }) = unvouched.as_ref().filter(|_| past.hidden.is_none()) {
+        findings.push(Finding::warn(code, message));
     }
     statement::accept(&plan, &past.acceptances, &mut counts);
     let evidence = Evidence {
@@ -117,29 +125,11 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         outlasting: &outlasting,
         doubt: statement::doubt(&plan, &past.acceptances, &counts),
         refused_plaintext: statement::refused_plaintext(&plan, &past.acceptances, &counts),
+        unvouched: unvouched.as_ref(),
         past: &past,
     };
     let statement = statement::state(&context, &options, &plan, evidence);
     Ok(report(&context, plan, findings, counts, rows, statement, snapshot.taken_at_ms))
-}
-
-/// What is to be verified: the configuration's tables, else what discovery finds.
-async fn scope(context: &Context, session: &mut Session) -> Result<(Configuration, Vec<Finding>), Error> {
-    if !context.configuration.tables.is_empty() {
-        return Ok((context.configuration.clone(), Vec::new()));
-    }
-    let Discovery { tables, findings } =
-        reencrypt_planner::discover(session, &context.keys, &context.pool, DISCOVERY_SAMPLE).await?;
-    if tables.is_empty() {
-        // What this role could not look at says more than that nothing was found in the rest.
-        refuse_findings(&findings, fails)?;
-        return Err(Error::refused(
-            "nothing_found",
-            "no column of this database holds values that open under the given keys",
-            "check the key, or name tables and columns in reencrypt.toml",
-        ));
-    }
-    Ok((Configuration { tables, ..context.configuration.clone() }, findings))
 }
 
 fn empty(tables: &[BoundTable]) -> Counts {

@@ -1,9 +1,14 @@
 //! From what was seen to what can be said.
 use super::{Counts, TableCounts, VerifyOptions};
-use crate::{Context, past::Past, prepare::place, summary};
+use crate::{
+    Context,
+    past::{OTHER_OLD_KEY, Past, Unvouched},
+    prepare::{fails, place},
+    summary,
+};
 use reencrypt_checkpoint::Acceptance;
 use reencrypt_crypto::{PlaintextPolicy, Refusal};
-use reencrypt_db::InFlight;
+use reencrypt_db::{InFlight, shown};
 use reencrypt_planner::{Ceiling, ClassCounts, Finding, GateCounts, Plan};
 
 /// The same again, of everything.
@@ -32,13 +37,25 @@ pub(super) struct Evidence<'e> {
     pub(super) refused_plaintext: u64,
     /// why the keys that were given may be the wrong ones
     pub(super) doubt: Option<String>,
+    /// what speaks against the old key
+    pub(super) unvouched: Option<&'e Unvouched>,
     /// what earlier runs rotated, if that can be known
     pub(super) past: &'e Past,
 }
 
 pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evidence<'_>) -> Statement {
-    let Evidence { counts, late, findings, snapshot_held, standby, outlasting, refused_plaintext, doubt, past } =
-        evidence;
+    let Evidence {
+        counts,
+        late,
+        findings,
+        snapshot_held,
+        standby,
+        outlasting,
+        refused_plaintext,
+        doubt,
+        unvouched,
+        past,
+    } = evidence;
     let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
     let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
     let finding = |code| findings.iter().find(|finding| finding.code == code);
@@ -84,6 +101,9 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     }
     if !snapshot_held {
         return cannot_say("the snapshot was lost while it was read".to_owned(), AGAIN);
+    }
+    if let Some(finding) = findings.iter().find(|finding| plan.tables.is_empty() && fails(finding)) {
+        return cannot_say(place(finding), "reencrypt init");
     }
     if context.configuration.tables.is_empty() {
         return cannot_say(
@@ -132,31 +152,23 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
         return cannot_say(place(finding), WITH_OLD_KEY);
     }
     if let Some(doubt) = doubt {
-        return cannot_say(doubt, "reencrypt doctor");
+        return cannot_say(
+            doubt,
+            "`reencrypt key check --from REF` says how many values a key opens: give the right ones",
+        );
     }
     let unexplained = unopened + mismatched + late.unreadable + late.mismatched;
-    let other = past.other_old_key(plan);
-    if let Some(other) = other.as_ref().filter(|_| unexplained > 0) {
-        return cannot_say(
-            format!("{other}: what opens under neither key may stand under that one"),
-            "give that key as the old one, then `reencrypt verify`",
-        );
-    }
-    let unknown = past.unknown_old_key(plan);
-    if let Some(unknown) = unknown.as_ref().filter(|_| unexplained > 0) {
-        return cannot_say(
-            format!("{unexplained} values or hashes fit neither key, and {unknown}"),
-            match past.hidden {
-                Some(_) => "`reencrypt verify` with a role that may read the store",
-                None => "check the old key; `reencrypt run` with it rotates what is left of it",
-            },
-        );
+    if let Some(Unvouched { code, message }) = unvouched.filter(|_| unexplained > 0) {
+        let next = match (*code, &past.hidden) {
+            (OTHER_OLD_KEY, _) => "give that key as the old one, then `reencrypt verify`",
+            (_, Some(_)) => "`reencrypt verify` with a role that may read the store",
+            (_, None) => "check the old key; `reencrypt run` with it rotates what is left of it",
+        };
+        return cannot_say(format!("{unexplained} values or hashes fit neither key, and {message}"), next);
     }
     let mut reason = "nothing that was read opens under the old key".to_owned();
-    if let Some(other) = other {
-        reason = format!("{reason} ({other})");
-    } else if let Some(unknown) = unknown {
-        reason = format!("{reason} ({unknown})");
+    if let (Some(unvouched), Some(_)) = (unvouched, &past.hidden) {
+        reason = format!("{reason} ({})", unvouched.message);
     }
     if unreadable > 0 {
         reason = format!("{reason}; {unreadable} values open under neither key");
@@ -168,8 +180,19 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
         reason =
             format!("{reason}; {refused_plaintext} values stand unencrypted in columns that may hold no plaintext");
     }
-    let holds = unreadable + mismatched + refused_plaintext == 0;
-    let next = if unreadable + refused_plaintext > 0 { "reencrypt quarantine list" } else { "reencrypt plan" };
+    // Swapped keys look like this: all of it opens under the one that was given as new, and none of it was rotated to it.
+    let may_be_swapped = unvouched.is_some() && past.hidden.is_none() && sum(|c| c.new) > 0;
+    if may_be_swapped {
+        reason = format!("{reason}; whether that is the key that was in use, nothing tells");
+    }
+    let holds = unreadable + mismatched + refused_plaintext == 0 && !may_be_swapped;
+    let next = match () {
+        () if unreadable + refused_plaintext > 0 && past.quarantined => "reencrypt quarantine list",
+        () if may_be_swapped => {
+            "see that old and new are not swapped: the application writes with the new one. Then `reencrypt plan`"
+        }
+        () => "reencrypt plan",
+    };
     Statement { old_key_needed: Some(false), reason, holds, next: (!holds).then(|| next.to_owned()) }
 }
 
@@ -203,7 +226,7 @@ pub(super) fn doubt(plan: &Plan, acceptances: &[Acceptance], counts: &Counts) ->
                     "{} values of {}.{} open under neither key and {} open: are these the right keys?",
                     gate.fails,
                     table.name,
-                    column.column,
+                    shown(&column.column),
                     gate.opens_new + gate.opens_old
                 )
             })

@@ -5,7 +5,7 @@ use super::{
     hashes::{Beside, explain},
 };
 use crate::{
-    BlindIndexSettings, Error, Finding, Keyring,
+    BlindIndexSettings, Error, Finding, Keyring, Severity,
     bind::selections,
     nearest::shown,
     preflight::{hidden_rows, missing_select},
@@ -305,8 +305,9 @@ impl TableScan {
         self.shaped.iter().map(finding).collect()
     }
 
-    /// Columns that hold ciphertext as a part of something longer.
-    pub(crate) fn embedded(&self) -> Vec<Finding> {
+    /// Columns that hold ciphertext as a part of something longer: a failure where they `are_all` that was found.
+    pub(crate) fn embedded(&self, are_all: bool) -> Vec<Finding> {
+        let severity = if are_all { Severity::Fail } else { Severity::Warn };
         let finding = |pieces: &Pieces| {
             let (code, or) = match pieces.opens_old {
                 0 => ("unlisted_new_ciphertext", "the next rotation leaves it behind"),
@@ -316,15 +317,15 @@ impl TableScan {
             let message = match &pieces.array_type {
                 Some(array_type) => format!(
                     "elements of this column's arrays are ciphertext: of the sampled ones {under} open; columns of type {} cannot be rotated \
-                     yet, and {or}",
+                     yet, and {or}. Let the application rotate it, or keep it in columns of its own",
                     shown(array_type).trim_matches('`')
                 ),
                 None => format!(
                     "ciphertext stands inside longer texts or documents of this column: of its sampled pieces {under} open; this version \
-                     rotates whole values alone, and {or}"
+                     rotates whole values alone, and {or}. Let the application rotate it, or keep it in columns of its own"
                 ),
             };
-            Finding::warn(code, message).on(&self.table).at(&pieces.column)
+            Finding::new(severity, code, message).on(&self.table).at(&pieces.column)
         };
         self.pieces.iter().map(finding).collect()
     }
