@@ -286,8 +286,7 @@ impl ColumnCipher {
     /// such a part stand in the scratch, of one under an old key where there is one.
     fn holds_envelope(&self, scratch: &mut Scratch, stored: &[u8], expect: Expect) -> bool {
         let mut holds = false;
-        let parts = stored.split(|byte| !is_spelling(*byte)).filter(|part| part.len() >= PART_LEN_MIN);
-        for part in parts.filter(|part| part.len() < stored.len()).take(PARTS_MAX) {
+        for part in parts(stored) {
             holds |= matches!(peel(&self.ring, scratch, part, expect), Reading::Open(_));
             if has_old(&scratch.layers) || has_other(&scratch.layers) {
                 return true;
@@ -317,6 +316,12 @@ impl fmt::Debug for ColumnCipher {
 const PART_LEN_MIN: usize = 40;
 /// Parts of one value that are looked at.
 const PARTS_MAX: usize = 256;
+
+/// The parts of a longer text that may be ciphertext of their own, bounded in number; none where it is one piece itself.
+pub fn parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let parts = text.split(|byte| !is_spelling(*byte));
+    parts.filter(|part| (PART_LEN_MIN..text.len()).contains(&part.len())).take(PARTS_MAX)
+}
 
 /// What nonces, tags and ciphertexts are spelled with, and the separators between them.
 pub(crate) fn is_spelling(byte: u8) -> bool {
