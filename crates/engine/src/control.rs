@@ -174,6 +174,7 @@ pub(crate) async fn asked_pause(store: &Store, session: &mut Session, run_id: &s
 /// Looks at the run's row for all workers of this process, and shows that it is alive. Ends with its task.
 pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Option<Pause>>) {
     let mut session = None;
+    let mut told = None;
     for look in 0u32.. {
         let result = async {
             let session: &mut Session = match &mut session {
@@ -181,14 +182,15 @@ pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Opti
                 none => none.insert(rotation.context.database.session().await?),
             };
             pause.send_replace(asked_pause(&rotation.store, session, &rotation.run_id).await?);
-            if look.is_multiple_of(LOOKS_A_HEARTBEAT) {
+            let (owner, waiting) = (&rotation.owner, rotation.waiting());
+            if look.is_multiple_of(LOOKS_A_HEARTBEAT) || told.as_ref() != Some(&waiting) {
                 let mut tx = session.begin(Mode::Write(Limits::default())).await?;
-                let (owner, waiting) = (&rotation.owner, rotation.waiting());
                 rotation
                     .store
                     .heartbeat(&mut tx, &rotation.run_id, &owner.name(0), owner.host(), owner.pid(), waiting.as_deref())
                     .await?;
                 tx.commit().await?;
+                told = Some(waiting);
             }
             Ok::<_, Error>(())
         };

@@ -56,7 +56,7 @@ pub struct Prepared {
 }
 
 /// `plan`: draft, survey, findings as a report with exit code 0 or 1, and the plan's value for `--out`. Needs SELECT alone. `broken` is what
-/// is wrong with keys that could not be read; discovery, which tries keys, then waits until they can.
+/// is wrong with keys that could not be read; discovery then tries the others.
 pub async fn plan(
     context: &Context,
     tables: &[String],
@@ -65,10 +65,7 @@ pub async fn plan(
 ) -> Result<(Plan, Report), Error> {
     let mut session = context.database.session().await?;
     let past = Past::read(&mut session).await;
-    let (configuration, found) = match broken.is_empty() {
-        true => configuration(context, &mut session, options.sample).await?,
-        false => (context.configuration.clone(), broken),
-    };
+    let (configuration, found) = configuration(context, &mut session, options.sample, broken).await?;
     let mut plan = draft(context, &mut session, &configuration, tables, false).await?;
     add(&mut plan, found);
     // Discovery has just looked at every column.
@@ -109,7 +106,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
             let configuration = context.configuration.clone();
             (Configuration { tables: plan.table_settings(), layouts: plan.layouts, ..configuration }, Vec::new())
         }
-        _ => configuration(&context, &mut session, RUN_SAMPLE).await?,
+        _ => configuration(&context, &mut session, RUN_SAMPLE, Vec::new()).await?,
     };
     let tables = narrowed(&options, run.as_ref())?;
     let mut plan = draft(&context, &mut session, &configuration, &tables, true).await?;
@@ -362,17 +359,21 @@ fn narrowed(options: &RunOptions, run: Option<&Run>) -> Result<Vec<String>, Erro
     }
 }
 
-/// The configuration, filled in by discovery where it names no table. Without a table the findings have a failure that says why.
+/// The configuration, filled in by discovery where it names no table and there is a key to try. The findings are those that are known
+/// already and discovery's; without a table they have a failure that says why.
 pub(crate) async fn configuration(
     context: &Context,
     session: &mut Session,
     sample: u32,
+    known: Vec<Finding>,
 ) -> Result<(Configuration, Vec<Finding>), Error> {
-    if !context.configuration.tables.is_empty() {
-        return Ok((context.configuration.clone(), Vec::new()));
+    let any_key = context.keys.values().any(|pair| pair.old.is_some() || pair.new.is_some());
+    if !context.configuration.tables.is_empty() || !any_key {
+        return Ok((context.configuration.clone(), known));
     }
     let Discovery { tables, findings } =
         reencrypt_planner::discover(session, &context.keys, &context.pool, sample).await?;
+    let findings: Vec<_> = known.into_iter().chain(findings).collect();
     // What this role could not look at, or what is out of reach, says more than that nothing was found in the rest.
     if tables.is_empty() && !findings.iter().any(fails) {
         return Err(Error::refused(

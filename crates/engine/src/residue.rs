@@ -7,6 +7,7 @@ use crate::{
 };
 use reencrypt_checkpoint::{Acceptance, QuarantineLine, Store};
 use reencrypt_db::{Limits, Mode, Session, shown};
+use reencrypt_planner::counted;
 use std::collections::BTreeMap;
 
 /// A count of quarantined values.
@@ -103,8 +104,11 @@ pub async fn accept(
         ));
     }
     if line.count != count {
-        let message =
-            format!("{} values of class {class} are quarantined in {}.{column}, not {count}", line.count, line.table);
+        let message = format!(
+            "{} of class {class} in quarantine of {}.{column}, not {count}",
+            counted(line.count, "value", "values"),
+            line.table
+        );
         return Err(Error::refused("acceptance_count", message, list));
     }
     let acceptance = Acceptance {

@@ -6,7 +6,7 @@ use crate::{
 use jiff::Timestamp;
 use reencrypt_checkpoint::{Acceptance, ChunkTotal, Pass, Pause, QuarantineLine, Run, RunState, Store, Worker};
 use reencrypt_db::{Transaction, shown};
-use reencrypt_planner::{Plan, PlanKey, TablePlan};
+use reencrypt_planner::{Plan, PlanKey, TablePlan, counted};
 
 /// A worker that was not heard of for so long is taken for dead.
 const SILENT_MS: i64 = 15_000;
@@ -194,7 +194,8 @@ impl Saw {
                 ))
             }
             State::Finished if unaccepted > 0 => {
-                Some(format!("{unaccepted} values could not be rotated; they stand as they were, quarantined"))
+                let one = "value could not be rotated; it stands as it was, quarantined";
+                Some(counted(unaccepted, one, "values could not be rotated; they stand as they were, quarantined"))
             }
             State::Paused if self.run.state == RunState::Paused => Some(
                 "the canary's rows are rotated: look at them through the application, then go on, or `reencrypt abandon`"

@@ -13,7 +13,7 @@ use crate::{
 };
 use reencrypt_crypto::{Class, Classified, Expect, Refusal};
 use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
-use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Finding, Plan};
+use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Finding, Plan, counted};
 use statement::{Evidence, Statement};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
@@ -59,7 +59,7 @@ struct TableCounts {
 pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Report, Error> {
     let mut looker = context.database.session().await?;
     let past = Past::read(&mut looker).await;
-    let (configuration, found) = configuration(&context, &mut looker, DISCOVERY_SAMPLE).await?;
+    let (configuration, found) = configuration(&context, &mut looker, DISCOVERY_SAMPLE, Vec::new()).await?;
     if configuration.tables.is_empty() {
         refuse_findings(&found, Finding::prevents_reading)?;
     }
@@ -308,8 +308,8 @@ async fn wait_for(
             let prepared = in_flight.iter().filter(|open| open.prepared).count();
             let sessions = if pids.is_empty() { String::new() } else { format!(", of process {}", pids.join(", ")) };
             let reason = format!(
-                "{} transactions that were open at the snapshot, {prepared} of them prepared{sessions}",
-                in_flight.len()
+                "{} open at the snapshot, {prepared} of them prepared{sessions}",
+                counted(in_flight.len() as u64, "transaction that was", "transactions that were")
             );
             context.observer.event(&Event::Waiting { reason });
         }

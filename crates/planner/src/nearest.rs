@@ -1,4 +1,4 @@
-//! The known name that somebody may have meant.
+//! Words of a message: names as they are shown, the known name that somebody may have meant, counts.
 
 /// The candidate closest to `word`, letter case aside, or `None` where none is close.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -25,6 +25,11 @@ pub(crate) fn shown(name: &str) -> String {
         return format!("a name of {} characters", name.chars().count());
     }
     format!("`{}`", reencrypt_db::shown(name))
+}
+
+/// `1 value`, `2 values`: a count with the words for one and for any other number.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ on_both_engines!(
     without_a_terminal_a_run_needs_yes,
     init_says_what_cannot_be_rotated_as_it_stands,
     what_is_found_out_of_reach_is_named_where_it_is_all,
+    a_key_that_cannot_be_read_keeps_no_other_from_finding_columns,
     abandon_looks_for_a_run_before_it_asks,
     a_file_that_exists_is_not_written_over,
 );
@@ -338,6 +339,18 @@ async fn a_column_in_another_format_than_the_declared_one(engine: Engine) {
     refused.expect_refusal("undeclared_format", &["city", FORMAT, "gcm-triple-hex-iv12", "read"]);
     audit.assert_unchanged(&db.patients().await);
     operator.run(&["status"]).await.expect_refusal("no_run", &[]);
+}
+
+/// One is enough to see what there is; the plan still says that the other is missing.
+async fn a_key_that_cannot_be_read_keeps_no_other_from_finding_columns(engine: Engine) {
+    let scene = Scene::new(engine, 20).await;
+    for (name, found) in [("NEW_KEY", true), ("OLD_KEY", false)] {
+        let operator = Operator::without_configuration(crate::TOOL).set("DATABASE_URL", &scene.db.url()).keys(&KEYS);
+        let plan = operator.set(name, "no key").run(&["plan"]).await.expect_code(1);
+        assert!(plan.findings("fail").contains(&"key_malformed".to_owned()), "{plan}");
+        assert_eq!(plan.json()["tables"].as_array().is_some_and(|tables| !tables.is_empty()), found, "{plan}");
+    }
+    scene.nothing_written().await;
 }
 
 /// Without a configuration, and with nothing to rotate: what was found is told all the same, and keeps the old key needed.

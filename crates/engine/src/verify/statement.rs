@@ -9,7 +9,7 @@ use crate::{
 use reencrypt_checkpoint::Acceptance;
 use reencrypt_crypto::{PlaintextPolicy, Refusal};
 use reencrypt_db::{InFlight, shown};
-use reencrypt_planner::{Ceiling, ClassCounts, Finding, GateCounts, Plan};
+use reencrypt_planner::{Ceiling, ClassCounts, Finding, GateCounts, Plan, counted};
 
 /// The same again, of everything.
 const AGAIN: &str = "reencrypt verify";
@@ -77,18 +77,27 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     let needed = |reason, next| without(Some(true), reason, next);
     let cannot_say = |reason, next| without(None, reason, next);
     if old > 0 {
-        return needed(format!("{old} values or hashes stand under the old key"), "reencrypt run --resume");
+        return needed(
+            format!("{} under the old key", counted(old, "value or hash stands", "values or hashes stand")),
+            "reencrypt run --resume",
+        );
     }
     if late.classes.old > 0 {
         return needed(
-            format!("{} values or hashes were written under the old key while the snapshot was read", late.classes.old),
+            format!(
+                "{} written under the old key while the snapshot was read",
+                counted(late.classes.old, "value or hash was", "values or hashes were")
+            ),
             "let every writer use the new key, then `reencrypt run --resume`",
         );
     }
     let other_pair: u64 = counts.iter().flatten().chain([late]).map(|counts| counts.of(Refusal::OtherPair)).sum();
     if other_pair > 0 {
         return needed(
-            format!("{other_pair} values or hashes stand under the old key of another pair than their table's"),
+            format!(
+                "{} under the old key of another pair than their table's",
+                counted(other_pair, "value or hash stands", "values or hashes stand")
+            ),
             "reencrypt plan",
         );
     }
@@ -122,8 +131,12 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
         let prepared = outlasting.iter().filter(|transaction| transaction.prepared).count();
         return cannot_say(
             format!(
-                "{} transactions that were open at the snapshot are still open ({prepared} of them prepared); what they write was not read",
-                outlasting.len()
+                "{} still open ({prepared} of them prepared); what they write was not read",
+                counted(
+                    outlasting.len() as u64,
+                    "transaction that was open at the snapshot is",
+                    "transactions that were open at the snapshot are"
+                )
             ),
             "let those transactions end, then `reencrypt verify`",
         );
@@ -132,7 +145,10 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     let unopened = sum(|c| c.unreadable);
     if unopened > 0 && !old_keys_known {
         return cannot_say(
-            format!("{unopened} values open under no key that was given, and the old key was not"),
+            format!(
+                "{} under no key that was given, and the old key was not",
+                counted(unopened, "value opens", "values open")
+            ),
             WITH_OLD_KEY,
         );
     }
@@ -144,7 +160,10 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     }
     if mismatched > 0 && !old_keys_known {
         return cannot_say(
-            format!("{mismatched} hashes do not fit their fields, and the old key was not given to try them"),
+            format!(
+                "{} not fit the field, and the old key was not given to try it",
+                counted(mismatched, "hash does", "hashes do")
+            ),
             WITH_OLD_KEY,
         );
     }
@@ -164,21 +183,29 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
             (_, Some(_)) => "`reencrypt verify` with a role that may read the store",
             (_, None) => "check the old key; `reencrypt run` with it rotates what is left of it",
         };
-        return cannot_say(format!("{unexplained} values or hashes fit neither key, and {message}"), next);
+        return cannot_say(
+            format!(
+                "{} neither key, and {message}",
+                counted(unexplained, "value or hash fits", "values or hashes fit")
+            ),
+            next,
+        );
     }
     let mut reason = "nothing that was read opens under the old key".to_owned();
     if let (Some(unvouched), Some(_)) = (unvouched, &past.hidden) {
         reason = format!("{reason} ({})", unvouched.message);
     }
     if unreadable > 0 {
-        reason = format!("{reason}; {unreadable} values open under neither key");
+        reason = format!("{reason}; {} under neither key", counted(unreadable, "value opens", "values open"));
     }
     if mismatched > 0 {
-        reason = format!("{reason}; {mismatched} hashes are neither key's value of their fields");
+        reason = format!("{reason}; {} neither key's value of its field", counted(mismatched, "hash is", "hashes are"));
     }
     if refused_plaintext > 0 {
-        reason =
-            format!("{reason}; {refused_plaintext} values stand unencrypted in columns that may hold no plaintext");
+        reason = format!(
+            "{reason}; {} unencrypted where no plaintext is allowed",
+            counted(refused_plaintext, "value stands", "values stand")
+        );
     }
     // Swapped keys look like this: all of it opens under the one that was given as new, and none of it was rotated to it.
     let may_be_swapped = unvouched.is_some() && past.hidden.is_none() && sum(|c| c.new) > 0;
@@ -223,10 +250,10 @@ pub(super) fn doubt(plan: &Plan, acceptances: &[Acceptance], counts: &Counts) ->
             };
             gate.refused(Ceiling::default()).then(|| {
                 format!(
-                    "{} values of {}.{} open under neither key and {} open: are these the right keys?",
-                    gate.fails,
+                    "of {}.{} {} under neither key and {} under one: are these the right keys?",
                     table.name,
                     shown(&column.column),
+                    counted(gate.fails, "value opens", "values open"),
                     gate.opens_new + gate.opens_old
                 )
             })

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     BlindIndexSettings, Error, Finding, Keyring, Severity,
     bind::selections,
-    nearest::shown,
+    nearest::{counted, shown},
     preflight::{hidden_rows, missing_select},
     survey::{Batch, Slots, blocking, rehearse, sample, throw_away_pair},
 };
@@ -296,8 +296,8 @@ impl TableScan {
     pub(crate) fn unopened(&self) -> Vec<Finding> {
         let finding = |(column, format, values): &(String, String, u64)| {
             let message = format!(
-                "{values} sampled values have the shape of {} and open under no given key: another key, or not this format; they are \
-                 neither rotated nor verified",
+                "{} the shape of {}, but no given key opens what has it: another key, or not this format. It is neither rotated nor verified",
+                counted(*values, "sampled value has", "sampled values have"),
                 shown(format)
             );
             Finding::warn("unopened_ciphertext", message).on(&self.table).at(column)
