@@ -207,7 +207,8 @@ fn unopened(slot: &Slot, key: Option<&PlanKey>) -> Option<Finding> {
 fn other_pair(slot: &Slot, pair: &str) -> Option<Finding> {
     let (other, seen) = (slot.other_pair, slot.counts.seen);
     let message = format!(
-        "{other} of {} read stand under the old key of another pair than {}, the table's: a run leaves them as they are, and that key          stays needed. They are rotated by a run in which the table's pair has that old key and this new one",
+        "{other} of {} read stand under the old key of another pair than {}, the table's: a run leaves them as they are, and that \
+         key stays needed. They are rotated by a run in which the table's pair has that old key and this new one",
         counted(seen, "value", "values"),
         shown(pair)
     );
