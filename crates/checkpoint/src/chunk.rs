@@ -85,7 +85,7 @@ pub struct ChunkTotal {
     pub counts: String,
     /// rows settled
     pub rows: u64,
-    /// committed batches
+    /// committed transactions
     pub batches: u64,
     /// nothing is left of it
     pub done: bool,

@@ -208,7 +208,7 @@ impl Store {
         failure: Option<&str>,
     ) -> Result<bool> {
         let from: Vec<_> = from.iter().map(|state| format!("'{}'", state.as_str())).collect();
-        let finished = if matches!(to, RunState::Running) { "NULL" } else { "{now}" };
+        let finished = if matches!(to, RunState::Running | RunState::Paused) { "NULL" } else { "{now}" };
         let sql = format!(
             "UPDATE {{run}} SET state = $2, failure = $3, finished_ms = {finished} WHERE id = $1 AND state IN ({})",
             from.join(", ")

@@ -113,16 +113,30 @@ impl Settings {
         })
     }
 
-    /// The key pairs, each key read once from its source.
+    /// The key pairs, each key read once from its source, until one cannot be had.
     async fn keyring(&self, needs: KeyNeeds) -> Result<Keyring, Failure> {
-        let (ring, mut broken) = self.pairs(needs).await;
-        if broken.is_empty() { Ok(ring) } else { Err(broken.remove(0)) }
+        let mut ring = Keyring::new();
+        for (name, [old, new]) in self.sides(needs) {
+            let (old, new) = tokio::try_join!(self.key(old), self.key(new))?;
+            ring.insert(name, Arc::new(KeyPair { old, new }));
+        }
+        Ok(ring)
     }
 
     /// The same without the keys that cannot be read, and what is wrong with those as findings.
     pub(crate) async fn readable_keys(&self, needs: KeyNeeds) -> Result<(Keyring, Vec<Finding>), Failure> {
-        let (ring, broken) = self.pairs(needs).await;
-        Ok((ring, broken.into_iter().map(Failure::finding).collect()))
+        let (mut ring, mut broken) = (Keyring::new(), Vec::new());
+        for (name, [old, new]) in self.sides(needs) {
+            let (old, new) = tokio::join!(self.key(old), self.key(new));
+            let [old, new] = [old, new].map(|key| {
+                key.unwrap_or_else(|failure| {
+                    broken.push(failure.finding());
+                    None
+                })
+            });
+            ring.insert(name, Arc::new(KeyPair { old, new }));
+        }
+        Ok((ring, broken))
     }
 
     /// The first pair whose new key could be guessed: values would be rotated from one exposed key to another.
@@ -137,24 +151,23 @@ impl Settings {
         })
     }
 
-    async fn pairs(&self, needs: KeyNeeds) -> (Keyring, Vec<Failure>) {
-        let (mut ring, mut broken) = (Keyring::new(), Vec::new());
-        let KeyNeeds::Pairs { old, new } = needs else { return (ring, broken) };
-        for (name, pair) in &self.configuration.keys {
-            let old = self.key(&format!("key.{name}.old"), pair.old.as_ref(), old).await;
-            let new = self.key(&format!("key.{name}.new"), pair.new.as_ref(), new).await;
-            let mut read = |key: Result<_, _>| {
-                key.unwrap_or_else(|failure| {
-                    broken.push(failure);
-                    None
-                })
-            };
-            ring.insert(name.clone(), Arc::new(KeyPair { old: read(old), new: read(new) }));
-        }
-        (ring, broken)
+    /// The places of each pair's keys.
+    fn sides(&self, needs: KeyNeeds) -> impl Iterator<Item = (String, [Side<'_>; 2])> {
+        let needs = match needs {
+            KeyNeeds::Nothing => None,
+            KeyNeeds::Pairs { old, new } => Some((old, new)),
+        };
+        needs.into_iter().flat_map(|(old, new)| {
+            self.configuration.keys.iter().map(move |(name, pair)| {
+                let side = |side, reference, need| Side { what: format!("key.{name}.{side}"), reference, need };
+                (name.clone(), [side("old", pair.old.as_ref(), old), side("new", pair.new.as_ref(), new)])
+            })
+        })
     }
 
-    async fn key(&self, what: &str, reference: Option<&Reference>, need: Need) -> Result<Option<SecretKey>, Failure> {
+    async fn key(&self, side: Side<'_>) -> Result<Option<SecretKey>, Failure> {
+        let Side { what, reference, need } = side;
+        let what = &what;
         let Some(reference) = reference else {
             return match need {
                 Need::Optional => Ok(None),
@@ -219,8 +232,11 @@ impl Settings {
         for (name, pair) in &self.configuration.keys {
             for (side, reference) in [("old", &pair.old), ("new", &pair.new)] {
                 let what = format!("key.{name}.{side}");
-                let Some(reference) = reference else { continue };
-                let key = self.key(&what, Some(reference), Need::Required).await;
+                if reference.is_none() {
+                    continue;
+                }
+                let key =
+                    self.key(Side { what: what.clone(), reference: reference.as_ref(), need: Need::Required }).await;
                 read.push((what, key.and_then(|key| key.ok_or_else(Failure::interrupted))));
             }
         }
@@ -231,6 +247,13 @@ impl Settings {
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
     }
+}
+
+/// One key of a pair: its name, its place, and whether it must be there.
+struct Side<'s> {
+    what: String,
+    reference: Option<&'s Reference>,
+    need: Need,
 }
 
 /// The place of the database URL, to be read again where the server refuses the credentials.

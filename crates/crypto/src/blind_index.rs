@@ -1,7 +1,7 @@
 //! A keyed hash beside a ciphertext that makes it searchable.
 use crate::{
-    Class, Expect, KeyPair, LayoutError, Outcome, SecretKey, derivation::Derivation, formula::Names, layout::KdfStep,
-    normalize::normalize,
+    Class, Expect, KeyPair, LayoutError, Outcome, Refusal, SecretKey, derivation::Derivation, formula::Names,
+    layout::KdfStep, normalize::normalize,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -76,8 +76,11 @@ pub struct BlindIndexSpec {
 pub struct BlindIndex {
     field: usize,
     spec: BlindIndexSpec,
+    derivation: Derivation,
     old: Option<Hmac<Sha256>>,
     new: Option<Hmac<Sha256>>,
+    /// under the old keys of other pairs
+    others: Vec<Hmac<Sha256>>,
 }
 
 /// Bytes of a hash.
@@ -96,14 +99,15 @@ impl BlindIndex {
             ..KdfStep::default()
         });
         let derivation = Derivation::of_steps(&steps.collect::<Vec<_>>(), "subkey")?;
-        let keyed = |key: &SecretKey| {
-            let subkey = derivation.derive(key.expose(), Names { table: "", column: "" });
-            // HMAC takes keys of every length.
-            Hmac::new_from_slice(&subkey).map_err(|_| LayoutError::invalid("subkey", "gives no key"))
-        };
-        let old = keys.old.as_ref().map(keyed).transpose()?;
-        let new = keys.new.as_ref().map(keyed).transpose()?;
-        Ok(Self { field, spec, old, new })
+        let old = keys.old.as_ref().map(|key| keyed(&derivation, key)).transpose()?;
+        let new = keys.new.as_ref().map(|key| keyed(&derivation, key)).transpose()?;
+        Ok(Self { field, spec, derivation, old, new, others: Vec::new() })
+    }
+
+    /// The same with the old keys of other pairs: see [`ColumnCipher::knowing`](crate::ColumnCipher::knowing).
+    pub fn knowing(self, others: &[&SecretKey]) -> Self {
+        let others = others.iter().filter_map(|key| keyed(&self.derivation, key).ok()).collect();
+        Self { others, ..self }
     }
 
     /// The column it hashes.
@@ -122,6 +126,9 @@ impl BlindIndex {
             Expect::Old if is_old() => Class::Old,
             _ if is_new() => Class::New,
             Expect::New if is_old() => Class::Old,
+            _ if self.others.iter().any(|other| is_hash_of(Some(other), normalized.as_str(), stored)) => {
+                Class::Unreadable(Refusal::OtherPair)
+            }
             _ => Class::Mismatched,
         }
     }
@@ -155,6 +162,12 @@ impl fmt::Debug for BlindIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlindIndex").field("field", &self.field).field("spec", &self.spec).finish_non_exhaustive()
     }
+}
+
+fn keyed(derivation: &Derivation, key: &SecretKey) -> Result<Hmac<Sha256>, LayoutError> {
+    let subkey = derivation.derive(key.expose(), Names { table: "", column: "" });
+    // HMAC takes keys of every length.
+    Hmac::new_from_slice(&subkey).map_err(|_| LayoutError::invalid("subkey", "gives no key"))
 }
 
 fn hash(keyed: &Hmac<Sha256>, normalized: &str) -> [u8; HASH_LEN] {

@@ -1,6 +1,6 @@
 //! One encrypted column: the formats it is read in, the one it is written in, and what its values are.
 use crate::{
-    Format, KeyPair, LayoutError, Outcome,
+    Format, KeyPair, LayoutError, Outcome, SecretKey,
     arena::Source,
     keyring::{Keyring, Side},
     peel::{Kernel, LAYERS_MAX, Layer, Reading, Scratch, peel},
@@ -46,6 +46,8 @@ pub enum Refusal {
     Undeclared,
     /// No envelope, but a part of it is one, and opens (`embedded`).
     Embedded,
+    /// It opens, but under the old key of another pair than its column's (`other_pair`).
+    OtherPair,
     /// The resealed value did not open to the same plaintext (`reseal_mismatch`); never expected, never written.
     ResealMismatch,
 }
@@ -60,6 +62,7 @@ impl Refusal {
             Refusal::Nested => "nested",
             Refusal::Undeclared => "undeclared_format",
             Refusal::Embedded => "embedded",
+            Refusal::OtherPair => "other_pair",
             Refusal::ResealMismatch => "reseal_mismatch",
         }
     }
@@ -78,7 +81,7 @@ pub enum Class {
     New,
     /// No envelope at all.
     Plaintext,
-    /// Left alone: opens under no key, damaged, nested beyond what is declared with no old layer.
+    /// Left alone: opens under no key of its own, damaged, nested beyond what is declared with no old layer.
     Unreadable(Refusal),
     /// A blind index that is neither key's value of its field (or whose field cannot be read).
     Mismatched,
@@ -161,6 +164,12 @@ impl ColumnCipher {
         Self { trusts_shapes: true, ..self }
     }
 
+    /// The same with the old keys of other pairs, so that what opens under none of its own keys is told from what opens under one of those.
+    pub fn knowing(mut self, others: &[&SecretKey]) -> Self {
+        [&mut self.ring].into_iter().chain(&mut self.undeclared).for_each(|ring| ring.know(others));
+        self
+    }
+
     /// What `stored` is.
     pub fn classify(&self, stored: Option<&[u8]>, expect: Expect) -> Class {
         self.classify_field(&mut Scratch::default(), stored, expect).0
@@ -182,13 +191,9 @@ impl ColumnCipher {
             Reading::Locked if self.trusts_shapes => (Class::Unreadable(Refusal::Unreadable), Plaintext::Unreadable),
             unopened @ (Reading::Foreign { .. } | Reading::Locked) => {
                 match (self.open_undeclared(scratch, stored, expect), unopened) {
-                    (Some(_), _) if has_old(&scratch.layers) => (Class::Old, Plaintext::Unreadable),
-                    (Some(_), _) => (Class::Unreadable(Refusal::Undeclared), Plaintext::Unreadable),
+                    (Some(_), _) => (left_alone(&scratch.layers, Refusal::Undeclared), Plaintext::Unreadable),
                     (None, Reading::Foreign { .. }) if self.holds_envelope(scratch, stored, expect) => {
-                        match has_old(&scratch.layers) {
-                            true => (Class::Old, Plaintext::Unreadable),
-                            false => (Class::Unreadable(Refusal::Embedded), Plaintext::Unreadable),
-                        }
+                        (left_alone(&scratch.layers, Refusal::Embedded), Plaintext::Unreadable)
                     }
                     (None, Reading::Foreign { damaged: false }) => (Class::Plaintext, Plaintext::Stored),
                     (None, Reading::Foreign { damaged: true }) => {
@@ -199,8 +204,8 @@ impl ColumnCipher {
             }
             Reading::Open(kernel) => {
                 let class = match self.refusal(&scratch.layers, &kernel) {
-                    _ if has_old(&scratch.layers) => Class::Old,
-                    Some(refusal) => Class::Unreadable(refusal),
+                    Some(refusal) => left_alone(&scratch.layers, refusal),
+                    None if has_old(&scratch.layers) => Class::Old,
                     None => Class::New,
                 };
                 let plaintext = match kernel {
@@ -278,13 +283,12 @@ impl ColumnCipher {
     }
 
     /// Whether a part of a value that is no envelope opens in a declared format: `"…"`, `… as any …`, a string of a document. The layers of
-    /// such a part stand in the scratch, of one with an old layer where there is one.
+    /// such a part stand in the scratch, of one under an old key where there is one.
     fn holds_envelope(&self, scratch: &mut Scratch, stored: &[u8], expect: Expect) -> bool {
         let mut holds = false;
-        let parts = stored.split(|byte| !is_spelling(*byte)).filter(|part| part.len() >= PART_LEN_MIN);
-        for part in parts.filter(|part| part.len() < stored.len()).take(PARTS_MAX) {
+        for part in parts(stored) {
             holds |= matches!(peel(&self.ring, scratch, part, expect), Reading::Open(_));
-            if has_old(&scratch.layers) {
+            if has_old(&scratch.layers) || has_other(&scratch.layers) {
                 return true;
             }
         }
@@ -294,6 +298,7 @@ impl ColumnCipher {
     /// Why a value with these layers is not rewritten, if so.
     fn refusal(&self, layers: &[Layer], kernel: &Kernel) -> Option<Refusal> {
         match kernel {
+            _ if has_other(layers) => Some(Refusal::OtherPair),
             Kernel::Plain(_) if layers.len() <= self.nesting_max => None,
             Kernel::Locked if layers.len() < self.nesting_max => Some(Refusal::Unreadable),
             Kernel::Plain(_) | Kernel::Locked | Kernel::TooDeep => Some(Refusal::Nested),
@@ -312,6 +317,12 @@ const PART_LEN_MIN: usize = 40;
 /// Parts of one value that are looked at.
 const PARTS_MAX: usize = 256;
 
+/// The parts of a longer text that may be ciphertext of their own, bounded in number; none where it is one piece itself.
+pub fn parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let parts = text.split(|byte| !is_spelling(*byte));
+    parts.filter(|part| (PART_LEN_MIN..text.len()).contains(&part.len())).take(PARTS_MAX)
+}
+
 /// What nonces, tags and ciphertexts are spelled with, and the separators between them.
 pub(crate) fn is_spelling(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/=-_:.".contains(&byte)
@@ -319,4 +330,17 @@ pub(crate) fn is_spelling(byte: u8) -> bool {
 
 fn has_old(layers: &[Layer]) -> bool {
     layers.iter().any(|layer| layer.side == Side::Old)
+}
+
+fn has_other(layers: &[Layer]) -> bool {
+    layers.iter().any(|layer| matches!(layer.side, Side::Other(_)))
+}
+
+/// What a value that is not rewritten is: its layers say whether an old key opens it, else `refusal` says why.
+fn left_alone(layers: &[Layer], refusal: Refusal) -> Class {
+    match () {
+        () if has_old(layers) => Class::Old,
+        () if has_other(layers) => Class::Unreadable(Refusal::OtherPair),
+        () => Class::Unreadable(refusal),
+    }
 }

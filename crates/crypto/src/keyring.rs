@@ -1,17 +1,18 @@
 //! The formats of one column, each with its keys derived.
 use crate::{
-    ColumnSpec, Format, KeyPair, LayoutError,
+    ColumnSpec, Expect, Format, KeyPair, LayoutError, SecretKey,
     aead::{Aead, IV_LEN_MAX, TAG_LEN},
     arena::Arena,
     formula::Names,
     part::{Envelope, Part, Pieces},
 };
 
-/// Which of the pair's keys.
+/// Which of the keys: the pair's own, or another pair's old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Old,
     New,
+    Other(usize),
 }
 
 /// A format and its ciphers under both keys.
@@ -19,6 +20,8 @@ pub(crate) struct Candidate {
     pub(crate) format: Format,
     old: Option<Aead>,
     new: Option<Aead>,
+    /// under the old keys of other pairs, which open what nobody expects here
+    others: Vec<Aead>,
     aad: AssociatedData,
 }
 
@@ -72,6 +75,14 @@ impl Keyring {
         Self { candidates, ..Self::none(spec) }
     }
 
+    /// Tries these keys too, where none of the pair opens a value. One that does not fit a format can have sealed nothing in it.
+    pub(crate) fn know(&mut self, others: &[&SecretKey]) {
+        let names = Names { table: &self.table, column: &self.column };
+        for Candidate { format, others: known, .. } in &mut self.candidates {
+            known.extend(others.iter().filter_map(|key| format.aead("old", key.expose(), names).ok()));
+        }
+    }
+
     /// The format written.
     pub(crate) fn written(&self) -> &Candidate {
         &self.candidates[self.write]
@@ -95,13 +106,23 @@ impl Candidate {
             None => AssociatedData::Constant(format.aad().constant(names)),
             Some(_) => AssociatedData::OfValue,
         };
-        Ok(Self { format, old, new, aad })
+        Ok(Self { format, old, new, others: Vec::new(), aad })
+    }
+
+    /// The keys in the order of trial.
+    pub(crate) fn sides(&self, expect: Expect) -> impl Iterator<Item = Side> + use<> {
+        let own = match expect {
+            Expect::Old => [Side::Old, Side::New],
+            Expect::New => [Side::New, Side::Old],
+        };
+        own.into_iter().chain((0..self.others.len()).map(Side::Other))
     }
 
     fn aead(&self, side: Side) -> Option<&Aead> {
         match side {
             Side::Old => self.old.as_ref(),
             Side::New => self.new.as_ref(),
+            Side::Other(at) => self.others.get(at),
         }
     }
 

@@ -36,7 +36,7 @@ mod whitespace;
 
 pub use batch::{Classified, Outcome, Resealed, Rows};
 pub use blind_index::{BlindIndex, BlindIndexPolicy, BlindIndexSpec, NoneFor, NormalizeStep, SubkeyStep};
-pub use column::{Class, ColumnCipher, ColumnSpec, Expect, PlaintextPolicy, Refusal};
+pub use column::{Class, ColumnCipher, ColumnSpec, Expect, PlaintextPolicy, Refusal, parts};
 pub use format::Format;
 pub use layout::{
     ColumnTemplate, IvSpec, JsonTemplate, KdfStep, KeyPart, KeySpec, LayoutError, LayoutSpec, MacSpec, NestedSpec,

@@ -104,15 +104,11 @@ fn settle(ring: &Keyring, scratch: &mut Scratch, source: Source<'_>, attempt: &A
 /// Tries every format and key on one layer.
 fn unlock(ring: &Keyring, scratch: &mut Scratch, source: &Source<'_>, expect: Expect) -> Attempt {
     let Scratch { arena, aad, .. } = scratch;
-    let sides = match expect {
-        Expect::Old => [Side::Old, Side::New],
-        Expect::New => [Side::New, Side::Old],
-    };
     let mut attempt = Attempt::Foreign;
     let mark = arena.mark();
     for (at, candidate) in ring.candidates.iter().enumerate() {
         let Some(envelope) = candidate.format.read(arena, source) else { continue };
-        for side in sides {
+        for side in candidate.sides(expect) {
             if candidate.open(side, ring.names(), &envelope, arena, aad) {
                 return Attempt::Opened(Layer { candidate: at, side, envelope });
             }

@@ -321,3 +321,33 @@ fn what_opens_in_another_known_format_is_no_plaintext() {
         }
     }
 }
+
+#[test]
+fn what_another_pairs_old_key_opens_is_told_from_what_no_key_opens() {
+    let own = keys(1, 2);
+    let others = [&SecretKey::new(vec![3; 32])];
+    let alone = || column(&[PLATFORM], PLATFORM, PlaintextPolicy::Keep, &own);
+    let index = || BlindIndex::new(index(BlindIndexPolicy::Verify), 0, &own).unwrap();
+    let knowing = RowCipher::new(vec![alone().knowing(&others)], vec![index().knowing(&others)]);
+    let class = |cipher: &RowCipher, key: u8| {
+        let (value, hash) = sealed("jane@example.com", key);
+        let rows = Table(vec![[Some(value), Some(hash)]]);
+        let classified = Pool::new(1).classify(cipher, &rows, Expect::New);
+        (classified.class(0, 0), classified.class(0, 1))
+    };
+    let other = Class::Unreadable(Refusal::OtherPair);
+    assert_eq!(class(&knowing, 1), (Class::Old, Class::Old));
+    assert_eq!(class(&knowing, 2), (Class::New, Class::New));
+    assert_eq!(class(&knowing, 3), (other, other));
+    assert_eq!(class(&knowing, 4), (Class::Unreadable(Refusal::Unreadable), Class::Mismatched));
+    assert_eq!(class(&RowCipher::new(vec![alone()], vec![index()]), 3).0, Class::Unreadable(Refusal::Unreadable));
+    // As a part of a longer text too.
+    let (value, _) = sealed("jane@example.com", 3);
+    let inside = [b"see ".as_slice(), &value, b" there"].concat();
+    for stored in [inside, value] {
+        let column = alone().knowing(&others);
+        assert_eq!(column.classify(Some(&stored), Expect::New), other);
+        let cipher = RowCipher::new(vec![column], vec![]);
+        assert!(matches!(reseal(&cipher, Some(&stored), None).outcome(0, 0), Outcome::Quarantined(_)));
+    }
+}

@@ -214,6 +214,15 @@ impl Table {
     }
 }
 
+/// Statements that a DBA or the store's owner types, so that a role may use the checkpoint store; none where it may.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreGrants {
+    /// before it may read
+    pub read: Vec<String>,
+    /// further ones, before it may write
+    pub write: Vec<String>,
+}
+
 /// The server and the role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -231,8 +240,8 @@ pub struct Server {
     pub free_connections: u32,
     /// the store's schema exists
     pub store_exists: bool,
-    /// the role may create the store (or it exists and the role may use it)
-    pub can_create_store: bool,
+    /// what the role lacks to use the store, or to create it where there is none (PostgreSQL)
+    pub store_grants: StoreGrants,
     /// attached standbys
     pub standbys: u32,
     /// age of the oldest snapshot held by anyone, in seconds, where visible

@@ -20,11 +20,12 @@ mod url;
 mod value;
 
 pub use catalog::{
-    Collation, Column, ColumnKind, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, Server, Table, TableKind,
-    TableName, Trigger,
+    Collation, Column, ColumnKind, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, Server, StoreGrants, Table,
+    TableKind, TableName, Trigger,
 };
 pub use database::{ConnectOptions, Credentials, Database, Dialect, Identity, TlsMode};
 pub use error::{Condition, Error, Verdict};
+pub use identifier::{shown, typed};
 pub use row_key::RowKey;
 pub use rows::Rows;
 pub use selection::Selection;

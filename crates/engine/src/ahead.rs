@@ -2,7 +2,7 @@
 use crate::{
     Error,
     batch::Batch,
-    nonces::Taken,
+    nonces::{Taken, Wanting},
     rotation::Rotation,
     window::{Bounds, Wave, Window},
 };
@@ -117,7 +117,8 @@ impl<'w> Ahead<'w> {
             }
         };
         let rotation = self.rotation;
-        let nonces = rotation.nonces.take(rotation, self.session, self.table, wave.which.len()).await?;
+        let wanting = Wanting::Rows { rows: &wave.rows, which: &wave.which, expect: self.expect };
+        let nonces = rotation.nonces.take(rotation, self.session, self.table, wanting).await?;
         Ok(Some(Read { wave, nonces }))
     }
 

@@ -135,14 +135,15 @@ impl Batch {
     }
 }
 
-/// Classifies `rows` on the pool's threads, for verify.
+/// Classifies those of `rows` that are listed in `which` on the pool's threads.
 pub(crate) async fn classify(
     pool: &Arc<Pool>,
     cipher: &Arc<RowCipher>,
-    rows: db::Rows,
+    rows: Arc<db::Rows>,
+    which: Vec<usize>,
     expect: Expect,
 ) -> Result<reencrypt_crypto::Classified, Error> {
-    let (pool, cipher, fields) = (pool.clone(), cipher.clone(), Fields::all(rows));
+    let (pool, cipher, fields) = (pool.clone(), cipher.clone(), Fields { rows, which: Arc::new(which) });
     tokio::task::spawn_blocking(move || pool.classify(&cipher, &fields, expect))
         .await
         .map_err(|_| Error::bug("the worker pool ended"))

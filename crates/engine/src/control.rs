@@ -7,7 +7,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use reencrypt_checkpoint::{Pause, Run, RunState, Store};
-use reencrypt_db::{Limits, Mode, Session, Transaction};
+use reencrypt_db::{Limits, Mode, Server, Session, StoreGrants, Transaction, typed};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -132,16 +132,19 @@ pub(crate) async fn with_grant<T>(context: &Context, result: Result<T, impl Into
     }
     let mut session = context.database.session().await?;
     let mut tx = session.begin(Mode::Read).await?;
-    let role = tx.server().await?.role;
+    let Server { role, store_grants: StoreGrants { read, write }, .. } = tx.server().await?;
     tx.commit().await?;
     session.close().await;
+    let grants = match (read.join(" "), write.join(" ")) {
+        (read, write) if read.is_empty() && write.is_empty() => return Err(error),
+        (read, write) if read.is_empty() => write,
+        (read, write) if write.is_empty() => read,
+        (read, write) => format!("{read} and for all that writes: {write}"),
+    };
     Err(Error::refused(
         "privilege_missing",
-        format!("role {role:?} may not do that in the checkpoint store"),
-        format!(
-            "as the store's owner: GRANT USAGE ON SCHEMA reencrypt TO {role:?}; GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO {role:?}; and \
-             for all that writes: GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA reencrypt TO {role:?};"
-        ),
+        format!("role {} may not do that in the checkpoint store", typed(&role)),
+        format!("as the store's owner: {grants}"),
     ))
 }
 
@@ -171,7 +174,7 @@ pub(crate) async fn asked_pause(store: &Store, session: &mut Session, run_id: &s
 
 /// Looks at the run's row for all workers of this process, and shows that it is alive. Ends with its task.
 pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Option<Pause>>) {
-    let (mut session, mut looks) = (None, Looks::default());
+    let (mut session, mut looks, mut told) = (None, Looks::default(), None);
     for look in 0u32.. {
         let result = async {
             let session: &mut Session = match &mut session {
@@ -180,14 +183,15 @@ pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Opti
             };
             pause.send_replace(asked_pause(&rotation.store, session, &rotation.run_id).await?);
             rotation.look_at_load(session, &mut looks).await?;
-            if look.is_multiple_of(LOOKS_A_HEARTBEAT) {
+            let (owner, waiting) = (&rotation.owner, rotation.waiting());
+            if look.is_multiple_of(LOOKS_A_HEARTBEAT) || told.as_ref() != Some(&waiting) {
                 let mut tx = session.begin(Mode::Write(Limits::default())).await?;
-                let (owner, waiting) = (&rotation.owner, rotation.waiting());
                 rotation
                     .store
                     .heartbeat(&mut tx, &rotation.run_id, &owner.name(0), owner.host(), owner.pid(), waiting.as_deref())
                     .await?;
                 tx.commit().await?;
+                told = Some(waiting);
             }
             Ok::<_, Error>(())
         };

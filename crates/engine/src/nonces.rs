@@ -1,11 +1,11 @@
 //! Nonces: reserved in the store before a key is used, in blocks, so that no kill makes a key be used more often than is known.
 use crate::{
     Context, Error, Event,
-    batch::Batch,
+    batch::{Batch, classify},
     rotation::{Rotation, lock},
 };
-use reencrypt_crypto::Fingerprint;
-use reencrypt_db::{Limits, Mode, Session};
+use reencrypt_crypto::{Class, Classified, Expect, Fingerprint, PlaintextPolicy};
+use reencrypt_db::{Limits, Mode, Rows, Session};
 use reencrypt_planner::{BoundTable, NONCE_WAYS, NONCES_MAX, NONCES_WARN, Plan, sealing_keys};
 use std::{
     collections::BTreeMap,
@@ -36,6 +36,15 @@ struct Allowance {
 struct Block {
     size: u64,
     warned: bool,
+}
+
+/// What nonces are wanted for.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanting<'r> {
+    /// rows that are read already, those of `rows` at `which`
+    Rows { rows: &'r Arc<Rows>, which: &'r [usize], expect: Expect },
+    /// so many rows, still to be read
+    Keys(usize),
 }
 
 /// Nonces for one batch; what of them it does not use is given back.
@@ -71,24 +80,57 @@ impl Nonces {
         Ok(Self { tables })
     }
 
-    /// Takes what `rows` rows of a table can need at most. Must be called outside of a transaction: what is missing is reserved in one of its own.
+    /// Takes what rows of a table can need at most; at the budget's end, what those that are read do need. Must be called outside of a
+    /// transaction: what is missing is reserved in one of its own.
     pub(crate) async fn take(
         &self,
         rotation: &Rotation,
         session: &mut Session,
         table: &BoundTable,
-        rows: usize,
+        wanting: Wanting<'_>,
     ) -> Result<Taken<'_>, Error> {
         let mut taken = Taken { parts: Vec::new() };
         for (allowance, columns) in &self.tables[table.index] {
-            // Every layer of a nested value is sealed anew.
-            let layers = columns.iter().map(|column| u64::from(table.plan.columns[*column].nesting_max.max(1)));
-            let wanted = rows as u64 * layers.sum::<u64>();
-            allowance.take(rotation, session, wanted).await?;
+            let mut wanted = seals(table, columns, |_| wanting.len() as u64);
+            if !allowance.take(rotation, session, wanted).await? {
+                if let Wanting::Rows { rows, which, expect } = wanting {
+                    let (pool, which) = (&rotation.context.pool, which.to_vec());
+                    let classified = classify(pool, &table.cipher, rows.clone(), which, expect).await?;
+                    wanted = seals(table, columns, |column| sealed(&classified, wanting.len(), table, column));
+                }
+                if !allowance.take(rotation, session, wanted).await? {
+                    return Err(allowance.exhausted(wanted));
+                }
+            }
             taken.parts.push((allowance, columns, wanted));
         }
         Ok(taken)
     }
+}
+
+impl Wanting<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Rows { which, .. } => which.len(),
+            Self::Keys(keys) => *keys,
+        }
+    }
+}
+
+/// How often a key seals at most where so many values of each of its columns get a new one: every layer of a nested value is sealed anew.
+fn seals(table: &BoundTable, columns: &[usize], values: impl Fn(usize) -> u64) -> u64 {
+    columns.iter().map(|&column| values(column) * u64::from(table.plan.columns[column].nesting_max.max(1))).sum()
+}
+
+/// The values of a column that get a new one.
+fn sealed(classified: &Classified, rows: usize, table: &BoundTable, column: usize) -> u64 {
+    let encrypts = table.plan.columns[column].plaintext == PlaintextPolicy::Encrypt;
+    let is_sealed = |row: &usize| match classified.class(*row, column) {
+        Class::Old => true,
+        Class::Plaintext => encrypts,
+        _ => false,
+    };
+    (0..rows).filter(is_sealed).count() as u64
 }
 
 impl Taken<'_> {
@@ -103,16 +145,19 @@ impl Taken<'_> {
 }
 
 impl Allowance {
-    async fn take(&self, rotation: &Rotation, session: &mut Session, wanted: u64) -> Result<(), Error> {
+    /// Takes `wanted`, or nothing where the budget has no longer as many.
+    async fn take(&self, rotation: &Rotation, session: &mut Session, wanted: u64) -> Result<bool, Error> {
         if self.try_take(wanted) {
-            return Ok(());
+            return Ok(true);
         }
         let mut block = self.block.lock().await;
         // Somebody else may have reserved meanwhile.
         while !self.try_take(wanted) {
-            self.reserve(rotation, session, &mut block, wanted).await?;
+            if !self.reserve(rotation, session, &mut block, wanted).await? {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn try_take(&self, wanted: u64) -> bool {
@@ -122,29 +167,31 @@ impl Allowance {
         rest.is_some()
     }
 
+    /// Reserves a block, or the rest of the budget where that is less; `false` where even with it not as many as are wanted are left.
     async fn reserve(
         &self,
         rotation: &Rotation,
         session: &mut Session,
         block: &mut Block,
         wanted: u64,
-    ) -> Result<(), Error> {
-        let mut tx = session.begin(Mode::Write(Limits::default())).await?;
-        let mut reserved = block.size.max(wanted);
-        let mut sum = rotation.store.reserve_nonces(&mut tx, &self.key.to_string(), reserved).await?;
-        if self.told.saturating_add(sum) > NONCES_MAX && reserved > wanted {
+    ) -> Result<bool, Error> {
+        let mut asked = block.size.max(wanted);
+        let total = loop {
+            let mut tx = session.begin(Mode::Write(Limits::default())).await?;
+            let sum = rotation.store.reserve_nonces(&mut tx, &self.key.to_string(), asked).await?;
+            let total = self.told.saturating_add(sum);
+            if total <= NONCES_MAX {
+                tx.commit().await?;
+                break total;
+            }
             tx.rollback().await?;
-            tx = session.begin(Mode::Write(Limits::default())).await?;
-            reserved = wanted;
-            sum = rotation.store.reserve_nonces(&mut tx, &self.key.to_string(), reserved).await?;
-        }
-        let total = self.told.saturating_add(sum);
-        if total > NONCES_MAX {
-            tx.rollback().await?;
-            return Err(self.exhausted(sum - reserved));
-        }
-        tx.commit().await?;
-        *lock(&self.left) += reserved;
+            let rest = NONCES_MAX.saturating_sub(total - asked);
+            if rest == 0 || *lock(&self.left) + rest < wanted {
+                return Ok(false);
+            }
+            asked = rest;
+        };
+        *lock(&self.left) += asked;
         block.size = (block.size * 2).min(BLOCK_MAX);
         if total >= NONCES_WARN && !std::mem::replace(&mut block.warned, true) {
             let message = format!(
@@ -153,13 +200,13 @@ impl Allowance {
             );
             rotation.context.observer.event(&Event::Note { message });
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn exhausted(&self, reserved: u64) -> Error {
+    fn exhausted(&self, wanted: u64) -> Error {
         let message = format!(
-            "the new key {} of pair {} may seal 2^32 values with random nonces, and none is left: {reserved} are used or reserved by runs, and \
-             {} by the application, as prior_invocations says",
+            "the new key {} of pair {} may seal 2^32 values with random nonces, and fewer than the {wanted} that the next rows may take are left: the \
+             others are used or reserved by runs, and {} by the application, as prior_invocations says",
             self.key, self.pair, self.told
         );
         let hint = format!(

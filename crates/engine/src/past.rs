@@ -15,8 +15,21 @@ pub(crate) struct Past {
     pub(crate) reserved: Reserved,
     /// by new key, the old keys from which a run rotated a value to it
     sources: BTreeMap<Fingerprint, BTreeSet<Fingerprint>>,
+    /// whether a run left values in quarantine
+    pub(crate) quarantined: bool,
     /// why a store that is there could not be read
     pub(crate) hidden: Option<String>,
+}
+
+/// The code of an old key that is another than the one that runs rotated from.
+pub(crate) const OTHER_OLD_KEY: &str = "other_old_key";
+
+/// An old key for which no run of the store speaks.
+pub(crate) struct Unvouched {
+    /// of the finding
+    pub(crate) code: &'static str,
+    /// in words
+    pub(crate) message: String,
 }
 
 impl Past {
@@ -29,7 +42,12 @@ impl Past {
             }
             let mut tx = session.begin(Mode::Read).await?;
             let reserved = store.reserved_nonces(&mut tx).await?.into_iter();
+            let quarantined = match store.last_run(&mut tx).await? {
+                Some(run) => !store.quarantine_lines(&mut tx, &run.id).await?.is_empty(),
+                None => false,
+            };
             let past = Self {
+                quarantined,
                 acceptances: store.acceptances(&mut tx).await?,
                 reserved: reserved.filter_map(|(key, count)| Some((key.parse().ok()?, count))).collect(),
                 sources: sources(&store, &mut tx).await?,
@@ -44,33 +62,34 @@ impl Past {
         })
     }
 
-    /// The first pair whose old key is another than those from which runs rotated to its new key, in words.
-    pub(crate) fn other_old_key(&self, plan: &Plan) -> Option<String> {
-        plan.keys.iter().find_map(|(name, key)| {
-            let (old, sources) = (key.old?, self.sources.get(&key.new?)?);
-            if sources.contains(&old) {
-                return None;
+    /// What speaks against the plan's old keys: of a pair to whose new key runs rotated from other old keys, else of one of which no run is
+    /// known.
+    pub(crate) fn unvouched(&self, plan: &Plan) -> Option<Unvouched> {
+        let unvouched = plan.keys.iter().filter_map(|(name, key)| {
+            let (old, sources) = (key.old?, self.sources.get(&key.new?));
+            match sources {
+                Some(sources) if sources.contains(&old) => None,
+                Some(sources) => {
+                    let sources: Vec<_> = sources.iter().map(Fingerprint::to_string).collect();
+                    let message = format!(
+                        "the old key of pair {name} is {old}, and what runs rotated to its new key stood under {}",
+                        sources.join(" and ")
+                    );
+                    Some(Unvouched { code: OTHER_OLD_KEY, message })
+                }
+                None => {
+                    let why = match &self.hidden {
+                        Some(hidden) => format!("whether a run rotated from it cannot be read from the checkpoint store: {hidden}"),
+                        None => "no run in this database's checkpoint store rotated a value from it to the new key".to_owned(),
+                    };
+                    let message = format!(
+                        "nothing tells that {old}, the old key of pair {name}, is the one that values stood under: {why}"
+                    );
+                    Some(Unvouched { code: "old_key_unknown", message })
+                }
             }
-            let sources: Vec<_> = sources.iter().map(Fingerprint::to_string).collect();
-            Some(format!(
-                "the old key of pair {name} is {old}, and what runs rotated to its new key stood under {}",
-                sources.join(" and ")
-            ))
-        })
-    }
-
-    /// The first pair of which no run is known that rotated from its old key to its new one, in words.
-    pub(crate) fn unknown_old_key(&self, plan: &Plan) -> Option<String> {
-        let (name, old) = plan.keys.iter().find_map(|(name, key)| {
-            let (old, new) = (key.old?, key.new?);
-            let known = self.sources.get(&new).is_some_and(|sources| sources.contains(&old));
-            (!known).then_some((name, old))
-        })?;
-        let why = match &self.hidden {
-            Some(hidden) => format!("whether a run rotated from it cannot be read from the checkpoint store: {hidden}"),
-            None => "no run in this database's checkpoint store rotated a value from it to the new key".to_owned(),
-        };
-        Some(format!("nothing tells that {old}, the old key of pair {name}, is the one that values stood under: {why}"))
+        });
+        unvouched.min_by_key(|unvouched| unvouched.code != OTHER_OLD_KEY)
     }
 
     /// Adds to a plan what it says of the plan's keys: `other_old_key`, `other_new_key`, and `nonce_budget` judged anew.
@@ -81,11 +100,12 @@ impl Past {
     }
 
     fn findings(&self, plan: &Plan) -> Vec<Finding> {
-        let other_old = self.other_old_key(plan).map(|other| {
+        let other_old = self.unvouched(plan).filter(|unvouched| unvouched.code == OTHER_OLD_KEY).map(|other| {
             let message = format!(
-                "{other}. Values that are left of that key open under neither of these: give that key, or a pair of its own for each"
+                "{}. Values that are left of that key open under neither of these: give that key, or a pair of its own for each",
+                other.message
             );
-            Finding::warn("other_old_key", message)
+            Finding::warn(other.code, message)
         });
         let other_new = plan.keys.iter().filter_map(|(name, key)| {
             let (old, new) = (key.old?, key.new?);

@@ -3,6 +3,7 @@ use crate::{
     Error,
     batch::Batch,
     failpoint::failpoint,
+    nonces::Wanting,
     pace::backoff,
     settle::{Refused, Settlement, settle},
     write::{Writing, conclude},
@@ -10,7 +11,7 @@ use crate::{
 use reencrypt_crypto::Expect;
 use reencrypt_db::{Limits, Mode, RowKey, Selection, Session, Verdict};
 use reencrypt_planner::BoundTable;
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How often a row that lost its compare is read again without a lock before it is taken under one.
@@ -101,8 +102,11 @@ impl Writing<'_> {
         let mut tx = reader.begin(Mode::Read).await?;
         let rows = tx.read_keys(selection, keys, false).await?;
         tx.commit().await?;
-        let nonces = rotation.nonces.take(rotation, reader, table, rows.len()).await?;
-        let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;
+        let which: Vec<_> = (0..rows.len()).collect();
+        let rows = Arc::new(rows);
+        let wanting = Wanting::Rows { rows: &rows, which: &which, expect };
+        let nonces = rotation.nonces.take(rotation, reader, table, wanting).await?;
+        let batch = Batch::reseal_some(&rotation.context.pool, &table.cipher, rows, which, expect).await?;
         nonces.settle(&batch);
         let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
         let settlement = Settlement::again(&batch, &self.chunk, keys, None, false);
@@ -119,7 +123,7 @@ impl Writing<'_> {
         keys: &[RowKey],
     ) -> Result<bool, Error> {
         let rotation = self.rotation;
-        let nonces = rotation.nonces.take(rotation, self.session, table, keys.len()).await?;
+        let nonces = rotation.nonces.take(rotation, self.session, table, Wanting::Keys(keys.len())).await?;
         let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
         let settled = async {
             let rows = tx.read_keys(selection, keys, true).await?;
@@ -158,7 +162,7 @@ impl Writing<'_> {
         refused: Refused,
     ) -> Result<Option<Batch>, Error> {
         let rotation = self.rotation;
-        let nonces = rotation.nonces.take(rotation, self.session, table, keys.len()).await?;
+        let nonces = rotation.nonces.take(rotation, self.session, table, Wanting::Keys(keys.len())).await?;
         let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
         let rows = tx.read_keys(selection, keys, false).await?;
         let batch = Batch::reseal(&rotation.context.pool, &table.cipher, rows, expect).await?;

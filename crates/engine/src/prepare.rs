@@ -17,6 +17,9 @@ const BATCH_ROWS: u32 = 1_000;
 /// Values per column that are looked at before a run.
 const RUN_SAMPLE: u32 = 1_000;
 
+/// The code of a database in which nothing is to be rotated.
+pub(crate) const NOTHING_FOUND: &str = "nothing_found";
+
 /// What the operator asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
@@ -53,7 +56,7 @@ pub struct Prepared {
 }
 
 /// `plan`: draft, survey, findings as a report with exit code 0 or 1, and the plan's value for `--out`. Needs SELECT alone. `broken` is what
-/// is wrong with keys that could not be read; discovery, which tries keys, then waits until they can.
+/// is wrong with keys that could not be read; discovery then tries the others.
 pub async fn plan(
     context: &Context,
     tables: &[String],
@@ -62,10 +65,7 @@ pub async fn plan(
 ) -> Result<(Plan, Report), Error> {
     let mut session = context.database.session().await?;
     let past = Past::read(&mut session).await;
-    let (configuration, found) = match broken.is_empty() {
-        true => configuration(context, &mut session, options.sample).await?,
-        false => (context.configuration.clone(), broken),
-    };
+    let (configuration, found) = configuration(context, &mut session, options.sample, broken).await?;
     let mut plan = draft(context, &mut session, &configuration, tables, false).await?;
     add(&mut plan, found);
     // Discovery has just looked at every column.
@@ -106,7 +106,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
             let configuration = context.configuration.clone();
             (Configuration { tables: plan.table_settings(), layouts: plan.layouts, ..configuration }, Vec::new())
         }
-        _ => configuration(&context, &mut session, RUN_SAMPLE).await?,
+        _ => configuration(&context, &mut session, RUN_SAMPLE, Vec::new()).await?,
     };
     let tables = narrowed(&options, run.as_ref())?;
     let mut plan = draft(&context, &mut session, &configuration, &tables, true).await?;
@@ -359,21 +359,25 @@ fn narrowed(options: &RunOptions, run: Option<&Run>) -> Result<Vec<String>, Erro
     }
 }
 
-/// The configuration, filled in by discovery where it names no table.
-async fn configuration(
+/// The configuration, filled in by discovery where it names no table and there is a key to try. The findings are those that are known
+/// already and discovery's; without a table they have a failure that says why.
+pub(crate) async fn configuration(
     context: &Context,
     session: &mut Session,
     sample: u32,
+    known: Vec<Finding>,
 ) -> Result<(Configuration, Vec<Finding>), Error> {
-    if !context.configuration.tables.is_empty() {
-        return Ok((context.configuration.clone(), Vec::new()));
+    let any_key = context.keys.values().any(|pair| pair.old.is_some() || pair.new.is_some());
+    if !context.configuration.tables.is_empty() || !any_key {
+        return Ok((context.configuration.clone(), known));
     }
     let Discovery { tables, findings } =
         reencrypt_planner::discover(session, &context.keys, &context.pool, sample).await?;
-    // What this role could not look at says more than that nothing was found in the rest.
+    let findings: Vec<_> = known.into_iter().chain(findings).collect();
+    // What this role could not look at, or what is out of reach, says more than that nothing was found in the rest.
     if tables.is_empty() && !findings.iter().any(fails) {
         return Err(Error::refused(
-            "nothing_found",
+            NOTHING_FOUND,
             "no column of this database holds values that open under the given keys",
             "check the key (`reencrypt init` shows what was looked at), or name tables and columns in reencrypt.toml",
         ));
@@ -381,10 +385,10 @@ async fn configuration(
     Ok((Configuration { tables, ..context.configuration.clone() }, findings))
 }
 
-/// Adds what discovery found. Where it could not look, the reason stands for the plan's own word that there is nothing.
+/// Adds what discovery found. Where that says why there is no table, it stands for the plan's own word that there is nothing.
 fn add(plan: &mut Plan, found: Vec<Finding>) {
     if plan.tables.is_empty() && found.iter().any(fails) {
-        plan.findings.retain(|finding| finding.code != "nothing_found");
+        plan.findings.retain(|finding| finding.code != NOTHING_FOUND);
     }
     plan.findings.extend(found);
 }

@@ -6,7 +6,8 @@ use crate::{
     summary::{Saw, accepted},
 };
 use reencrypt_checkpoint::{Acceptance, QuarantineLine, Store};
-use reencrypt_db::{Limits, Mode, Session};
+use reencrypt_db::{Limits, Mode, Session, shown};
+use reencrypt_planner::counted;
 use std::collections::BTreeMap;
 
 /// A count of quarantined values.
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct ResidueLine {
     /// `schema.table`
     pub table: String,
-    /// column
+    /// column, with control characters and backslashes escaped as in `table`
     pub column: String,
     /// stable class name
     pub class: String,
@@ -61,7 +62,8 @@ pub async fn quarantine_keys(context: &Context) -> Result<Vec<(ResidueLine, Vec<
     Ok(out)
 }
 
-/// `quarantine accept`: accepts exactly `count` values of that table, column and class; refused when the store has another number.
+/// `quarantine accept`: accepts exactly `count` values of that table, column and class, named as they are listed; refused when the store has
+/// another number.
 pub async fn accept(
     context: &Context,
     table: &str,
@@ -73,15 +75,15 @@ pub async fn accept(
     let mut session = context.database.session().await?;
     let store = existing_store(context, &mut session).await?;
     let saw = last_run(&store, &mut session).await?;
-    let lines: Vec<_> = saw.quarantine.iter().map(|line| residue(&saw, line)).collect();
-    let matches = |line: &&ResidueLine| {
+    let lines = saw.quarantine.iter().map(|line| (residue(&saw, line), &line.column));
+    let matches = |(line, _): &(ResidueLine, &String)| {
         let named = line.table == table || line.table.rsplit_once('.').is_some_and(|(_, name)| name == table);
         named && line.column == column && line.class == class
     };
-    let found: Vec<_> = lines.iter().filter(matches).collect();
+    let found: Vec<_> = lines.filter(matches).collect();
     let list = "`reencrypt quarantine list` shows tables, columns, classes and counts";
-    let line = match found[..] {
-        [line] => line,
+    let (line, stored_column) = match &found[..] {
+        [only] => only,
         [] => {
             let message = format!("nothing of class {class} is quarantined in {table}.{column}");
             return Err(Error::refused("acceptance_count", message, list));
@@ -102,13 +104,16 @@ pub async fn accept(
         ));
     }
     if line.count != count {
-        let message =
-            format!("{} values of class {class} are quarantined in {}.{column}, not {count}", line.count, line.table);
+        let message = format!(
+            "{} of class {class} in quarantine of {}.{column}, not {count}",
+            counted(line.count, "value", "values"),
+            line.table
+        );
         return Err(Error::refused("acceptance_count", message, list));
     }
     let acceptance = Acceptance {
         table: line.table.clone(),
-        column: column.to_owned(),
+        column: (*stored_column).clone(),
         class: class.to_owned(),
         accepted: count,
         reason: reason.to_owned(),
@@ -147,7 +152,7 @@ fn residue(saw: &Saw, line: &QuarantineLine) -> ResidueLine {
         accepted: accepted(&saw.acceptances, &table, &line.column, &line.class, line.count),
         reason: acceptance.map(|acceptance| acceptance.reason.clone()),
         table,
-        column: line.column.clone(),
+        column: shown(&line.column),
         class: line.class.clone(),
         count: line.count,
     }

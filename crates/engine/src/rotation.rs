@@ -13,7 +13,7 @@ use crate::{
 };
 use reencrypt_checkpoint::{Pause, RunState, Store};
 use reencrypt_crypto::Outcome;
-use reencrypt_db::{Limits, Mode, Session};
+use reencrypt_db::{Limits, Mode, Session, Verdict, shown};
 use reencrypt_planner::{BoundTable, GateCounts, Plan};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -112,7 +112,7 @@ impl Rotation {
         }
         tx.commit().await?;
         if !dead.is_empty() {
-            let message = "took over the work of a process that was killed".to_owned();
+            let message = "took over the work of a process that is no more".to_owned();
             self.context.observer.event(&Event::Note { message });
         }
         Ok(!dead.is_empty())
@@ -151,7 +151,7 @@ impl Rotation {
                 format!(
                     "{}.{} has a value that would be quarantined ({}), and --on-unreadable stop was given",
                     table.plan.name,
-                    table.plan.columns[column].column,
+                    shown(&table.plan.columns[column].column),
                     refusal.as_str()
                 ),
                 "earlier batches stay; `reencrypt run --resume` without --on-unreadable stop quarantines it and goes on",
@@ -188,7 +188,7 @@ impl Rotation {
             let fails = tally.fails.saturating_sub(accepted);
             let shaped = tally.opens_new + tally.opens_old + tally.fails;
             let ceiling = self.options.ceiling.of(shaped.max(table.plan.rows_estimate));
-            let place = format!("{}.{}", table.plan.name, plan.column);
+            let place = format!("{}.{}", table.plan.name, shown(&plan.column));
             if fails > 10 && tally.opens_new + tally.opens_old == 0 {
                 return Err(format!("{place} has {fails} values that cannot be rotated, and none that can"));
             }
@@ -305,7 +305,8 @@ async fn run_workers(rotation: &Arc<Rotation>, workers: usize) -> Result<End, Er
     end
 }
 
-/// Leaves the run: what its row says afterwards is true also for somebody who only reads that row.
+/// Leaves the run: what its row says afterwards is true also for somebody who only reads that row. Where the run is over by then, that is how it
+/// ended, whatever became of a worker's connection.
 async fn leave(rotation: &Rotation, end: Result<End, Error>) -> Result<End, Error> {
     let (state, failure) = match &end {
         Ok(End::Stopped) => (Some(RunState::Interrupted), None),
@@ -316,6 +317,8 @@ async fn leave(rotation: &Rotation, end: Result<End, Error>) -> Result<End, Erro
         let mut session = rotation.context.database.session().await?;
         let mut tx = session.begin(Mode::Write(Limits::default())).await?;
         rotation.store.retire(&mut tx, &rotation.run_id, &rotation.owner.name(0)).await?;
+        let run = rotation.store.run(&mut tx, &rotation.run_id).await?;
+        let over = run.map(|run| run.state).filter(|state| *state != RunState::Running);
         let others = rotation.store.workers(&mut tx, &rotation.run_id).await?;
         let alone = !others.iter().any(|other| other.silent_ms < i64::from(LEASE_MS));
         let for_all = end.as_ref().is_err_and(|error| matches!(error.code(), "ceiling_reached" | "unreadable_value"));
@@ -325,24 +328,28 @@ async fn leave(rotation: &Rotation, end: Result<End, Error>) -> Result<End, Erro
                 .set_state(&mut tx, &rotation.run_id, &[RunState::Running], state, failure.as_deref())
                 .await?;
         }
-        let (kind, detail) = match &end {
-            Ok(End::Stopped) => ("interrupted", String::new()),
-            Ok(End::State(state)) => ("left", state.as_str().to_owned()),
-            Err(error) => ("failed", error.code().to_owned()),
+        let moot = match &end {
+            Ok(_) => true,
+            Err(error) => !matches!(error.verdict(), Verdict::Refused | Verdict::Fatal),
+        };
+        let over = over.filter(|_| moot);
+        let (kind, detail) = match (&end, &over) {
+            (_, Some(state)) | (Ok(End::State(state)), None) => ("left", state.as_str().to_owned()),
+            (Ok(End::Stopped), None) => ("interrupted", String::new()),
+            (Err(error), None) => ("failed", error.code().to_owned()),
         };
         rotation.store.add_event(&mut tx, &rotation.run_id, &rotation.context.actor, kind, &detail).await?;
         tx.commit().await?;
-        Ok::<_, Error>(())
+        Ok::<_, Error>(over)
     };
-    let left = left.await;
-    match (end, left) {
-        (Err(error), _) => Err(error),
+    match (left.await, end) {
+        (Ok(Some(state)), _) => Ok(End::State(state)),
+        (Ok(None), end) | (Err(_), end @ Err(_)) => end,
         // The chunks' leases run out by themselves; the run can be resumed as after a kill.
-        (Ok(end), Err(error)) => {
+        (Err(error), end) => {
             tracing::warn!(code = error.code(), "the run's row could not be updated on leaving");
-            Ok(end)
+            end
         }
-        (end, Ok(())) => end,
     }
 }
 

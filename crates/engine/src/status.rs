@@ -53,7 +53,7 @@ pub struct StatusReport {
     pub rows_per_second: Option<f64>,
     /// of the current pass
     pub seconds_left: Option<f64>,
-    /// batches committed in all passes
+    /// transactions committed in all passes: a batch that was split or tried again has several, and so has the end of a chunk
     pub batches: u64,
     /// who and where
     pub workers: Vec<WorkerLine>,

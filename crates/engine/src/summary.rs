@@ -5,8 +5,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use reencrypt_checkpoint::{Acceptance, ChunkTotal, Pass, Pause, QuarantineLine, Run, RunState, Store, Worker};
-use reencrypt_db::Transaction;
-use reencrypt_planner::{Plan, PlanKey, TablePlan};
+use reencrypt_db::{Transaction, shown};
+use reencrypt_planner::{Plan, PlanKey, TablePlan, counted};
 
 /// A worker that was not heard of for so long is taken for dead.
 const SILENT_MS: i64 = 15_000;
@@ -194,7 +194,8 @@ impl Saw {
                 ))
             }
             State::Finished if unaccepted > 0 => {
-                Some(format!("{unaccepted} values could not be rotated; they stand as they were, quarantined"))
+                let one = "value could not be rotated; it stands as it was, quarantined";
+                Some(counted(unaccepted, one, "values could not be rotated; they stand as they were, quarantined"))
             }
             State::Paused if self.run.state == RunState::Paused => Some(
                 "the canary's rows are rotated: look at them through the application, then go on, or `reencrypt abandon`"
@@ -214,10 +215,14 @@ impl Saw {
             State::Running => "reencrypt status --watch",
             State::Paused if self.run.state == RunState::Paused => "reencrypt run --resume",
             State::Paused if self.is_alive() => "reencrypt continue",
-            State::Paused | State::Stalled | State::Interrupted | State::Failed if self.pause().is_some() => {
+            State::Failed if self.pause().is_some() => {
+                "put right what stopped it, then `reencrypt continue && reencrypt run --resume`"
+            }
+            State::Failed => "put right what stopped it, then `reencrypt run --resume`",
+            State::Paused | State::Stalled | State::Interrupted if self.pause().is_some() => {
                 "reencrypt continue && reencrypt run --resume"
             }
-            State::Paused | State::Stalled | State::Interrupted | State::Failed => "reencrypt run --resume",
+            State::Paused | State::Stalled | State::Interrupted => "reencrypt run --resume",
             State::AwaitingCutover => "let every writer use the new key, then `reencrypt run --resume`",
             State::Finished if unaccepted > 0 => "reencrypt quarantine list",
             State::Finished => "reencrypt verify",
@@ -237,7 +242,7 @@ impl Saw {
                 names
                     .zip(&sum.0)
                     .filter(|(_, counts)| counts.rotated > 0)
-                    .map(|(name, counts)| format!("{}.{name} {}", table.name, counts.rotated)),
+                    .map(|(name, counts)| format!("{}.{} {}", table.name, shown(name), counts.rotated)),
             );
         }
         places.join(", ")

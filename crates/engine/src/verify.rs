@@ -7,13 +7,13 @@ mod statement;
 use crate::{
     BlindIndexReport, ColumnReport, Context, Error, Event, Report, TableReport, batch,
     pace::backoff,
-    past::Past,
-    prepare::{fails, refuse_findings},
+    past::{Past, Unvouched},
+    prepare::{NOTHING_FOUND, configuration, refuse_findings},
     summary,
 };
-use reencrypt_crypto::{Class, Classified, Expect};
+use reencrypt_crypto::{Class, Classified, Expect, Refusal};
 use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
-use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Discovery, Finding, Plan};
+use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Finding, Plan, counted};
 use statement::{Evidence, Statement};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
@@ -59,15 +59,22 @@ struct TableCounts {
 pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Report, Error> {
     let mut looker = context.database.session().await?;
     let past = Past::read(&mut looker).await;
-    let (configuration, mut findings) = scope(&context, &mut looker).await?;
+    let (configuration, found) = configuration(&context, &mut looker, DISCOVERY_SAMPLE, Vec::new()).await?;
+    if configuration.tables.is_empty() {
+        refuse_findings(&found, Finding::prevents_reading)?;
+    }
 
     let mut holder = context.database.session().await?;
     let own = [holder.pid(), looker.pid()];
     let mut held = holder.begin(Mode::Snapshot(None)).await?;
     let identity = context.database.identity();
-    let plan =
+    let mut plan =
         reencrypt_planner::draft(&mut held, identity, &configuration, &context.keys, &options.tables, false).await?;
+    if configuration.tables.is_empty() {
+        plan.findings.retain(|finding| finding.code != NOTHING_FOUND);
+    }
     refuse_findings(&plan.findings, Finding::prevents_reading)?;
+    let mut findings = found;
     findings.extend(plan.findings.iter().filter(|finding| finding.code == WEAK_TLS).cloned());
     let tables = Arc::new(reencrypt_planner::bind(&mut held, &plan, &context.keys).await?);
     let snapshot = held.export_snapshot().await?;
@@ -86,7 +93,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
     let snapshot_held = held.commit().await.is_ok();
     scanned?;
 
-    let mut late = ClassCounts::default();
+    let mut late = TableCounts::default();
     let outlasting = if options.sample_percent.is_some() {
         Vec::new()
     } else {
@@ -95,7 +102,7 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         // What they wrote the snapshot did not see.
         let mut unseen = empty(&tables);
         scan_unseen(&context, &mut looker, &snapshot, &plan, &tables, &mut unseen).await?;
-        unseen.iter().flatten().for_each(|counts| late += counts.classes);
+        unseen.iter().flatten().for_each(|counts| late.add(counts));
         outlasting
     };
 
@@ -104,42 +111,25 @@ pub async fn verify(context: Arc<Context>, options: VerifyOptions) -> Result<Rep
         findings.extend(unlisted(&context, &mut looker, &configuration).await?);
     }
     looker.close().await;
-    if let Some(unknown) = past.unknown_old_key(&plan).filter(|_| past.hidden.is_none()) {
-        findings.push(Finding::warn("old_key_unknown", unknown));
+    let unvouched = past.unvouched(&plan);
+    if let Some(Unvouched { code, message }) = unvouched.as_ref().filter(|_| past.hidden.is_none()) {
+        findings.push(Finding::warn(code, message));
     }
     statement::accept(&plan, &past.acceptances, &mut counts);
     let evidence = Evidence {
         counts: &counts,
-        late,
+        late: &late,
         findings: &findings,
         snapshot_held,
         standby,
         outlasting: &outlasting,
         doubt: statement::doubt(&plan, &past.acceptances, &counts),
         refused_plaintext: statement::refused_plaintext(&plan, &past.acceptances, &counts),
+        unvouched: unvouched.as_ref(),
         past: &past,
     };
     let statement = statement::state(&context, &options, &plan, evidence);
     Ok(report(&context, plan, findings, counts, rows, statement, snapshot.taken_at_ms))
-}
-
-/// What is to be verified: the configuration's tables, else what discovery finds.
-async fn scope(context: &Context, session: &mut Session) -> Result<(Configuration, Vec<Finding>), Error> {
-    if !context.configuration.tables.is_empty() {
-        return Ok((context.configuration.clone(), Vec::new()));
-    }
-    let Discovery { tables, findings } =
-        reencrypt_planner::discover(session, &context.keys, &context.pool, DISCOVERY_SAMPLE).await?;
-    if tables.is_empty() {
-        // What this role could not look at says more than that nothing was found in the rest.
-        refuse_findings(&findings, fails)?;
-        return Err(Error::refused(
-            "nothing_found",
-            "no column of this database holds values that open under the given keys",
-            "check the key, or name tables and columns in reencrypt.toml",
-        ));
-    }
-    Ok((Configuration { tables, ..context.configuration.clone() }, findings))
 }
 
 fn empty(tables: &[BoundTable]) -> Counts {
@@ -218,8 +208,8 @@ async fn drain(
     while let Some(now) = rows {
         let len = now.len();
         // While these are opened the next are read.
-        let (classified, next) =
-            tokio::join!(batch::classify(&context.pool, &table.cipher, now, Expect::New), tx.next_rows(scan, leaf));
+        let opened = batch::classify(&context.pool, &table.cipher, Arc::new(now), (0..len).collect(), Expect::New);
+        let (classified, next) = tokio::join!(opened, tx.next_rows(scan, leaf));
         count(&classified?, len, counts);
         sum += len as u64;
         context.observer.event(&Event::Verified { table: table.plan.name.clone(), rows: len as u64 });
@@ -257,6 +247,11 @@ fn count(classified: &Classified, rows: usize, counts: &mut [TableCounts]) {
 }
 
 impl TableCounts {
+    /// How many were refused for that reason.
+    fn of(&self, refusal: Refusal) -> u64 {
+        self.refusals.get(refusal.as_str()).copied().unwrap_or_default()
+    }
+
     fn add(&mut self, other: &TableCounts) {
         self.classes += other.classes;
         for (refusal, count) in &other.refusals {
@@ -279,7 +274,9 @@ async fn sample(
             let wanted = (leaf.rows_estimate as f64 * percent / 100.0).ceil().clamp(1.0, 10_000_000.0) as u32;
             let sampled = tx.sample(selection, wanted, 1).await?;
             let len = sampled.len();
-            let classified = batch::classify(&context.pool, &table.cipher, sampled, Expect::New).await?;
+            let classified =
+                batch::classify(&context.pool, &table.cipher, Arc::new(sampled), (0..len).collect(), Expect::New)
+                    .await?;
             count(&classified, len, &mut counts[at]);
             rows[at] += len as u64;
         }
@@ -314,8 +311,8 @@ async fn wait_for(
             let prepared = in_flight.iter().filter(|open| open.prepared).count();
             let sessions = if pids.is_empty() { String::new() } else { format!(", of process {}", pids.join(", ")) };
             let reason = format!(
-                "{} transactions that were open at the snapshot, {prepared} of them prepared{sessions}",
-                in_flight.len()
+                "{} open at the snapshot, {prepared} of them prepared{sessions}",
+                counted(in_flight.len() as u64, "transaction that was", "transactions that were")
             );
             context.observer.event(&Event::Waiting { reason });
         }

@@ -37,7 +37,7 @@ pub async fn bind(tx: &mut Transaction<'_>, plan: &Plan, keys: &Keyring) -> Resu
         let table = catalog_table(tx, table_plan).await?;
         let leaves = selections(&table, &table_plan.slots())?;
         let pair = keys.get(&table_plan.key).ok_or_else(|| Error::KeyMissing { pair: table_plan.key.clone() })?;
-        let cipher = Arc::new(row_cipher(plan, table_plan, pair)?);
+        let cipher = Arc::new(row_cipher(plan, table_plan, pair, &other_old_keys(keys, &table_plan.key))?);
         let order = order(tx.dialect(), &table, &table_plan.slots(), is_authenticated(plan, table_plan)?).0;
         bound.push(BoundTable { plan: table_plan.clone(), index, table, leaves, cipher, order });
     }
@@ -102,20 +102,39 @@ pub(crate) fn selections(table: &Table, slots: &[String]) -> Result<Vec<Selectio
     (0..table.leaves.len()).map(|leaf| Ok(Selection::new(table, leaf, slots)?)).collect()
 }
 
-/// The ciphers of a table's slots under `pair`.
-pub(crate) fn row_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) -> Result<RowCipher, Error> {
-    cipher_of(plan, table, pair, |column| column)
+/// The old keys that were given for other pairs than this one, and are none of its own.
+pub(crate) fn other_old_keys<'k>(keys: &'k Keyring, pair: &str) -> Vec<&'k SecretKey> {
+    let own = keys.get(pair).into_iter().flat_map(|pair| [&pair.old, &pair.new]).flatten();
+    let own: Vec<Fingerprint> = own.map(SecretKey::fingerprint).collect();
+    let others = keys.iter().filter(|(name, _)| *name != pair).filter_map(|(_, other)| other.old.as_ref());
+    others.filter(|key| !own.contains(&key.fingerprint())).collect()
+}
+
+/// The ciphers of a table's slots under `pair`, which know `others` from [`other_old_keys`].
+pub(crate) fn row_cipher(
+    plan: &Plan,
+    table: &TablePlan,
+    pair: &Arc<KeyPair>,
+    others: &[&SecretKey],
+) -> Result<RowCipher, Error> {
+    cipher_of(plan, table, pair, others, |column| column)
 }
 
 /// The same for the wrong-key gate: see [`ColumnCipher::trusting_shapes`].
-pub(crate) fn gate_cipher(plan: &Plan, table: &TablePlan, pair: &Arc<KeyPair>) -> Result<RowCipher, Error> {
-    cipher_of(plan, table, pair, ColumnCipher::trusting_shapes)
+pub(crate) fn gate_cipher(
+    plan: &Plan,
+    table: &TablePlan,
+    pair: &Arc<KeyPair>,
+    others: &[&SecretKey],
+) -> Result<RowCipher, Error> {
+    cipher_of(plan, table, pair, others, ColumnCipher::trusting_shapes)
 }
 
 fn cipher_of(
     plan: &Plan,
     table: &TablePlan,
     pair: &Arc<KeyPair>,
+    others: &[&SecretKey],
     made: fn(ColumnCipher) -> ColumnCipher,
 ) -> Result<RowCipher, Error> {
     let mut columns = Vec::with_capacity(table.columns.len());
@@ -129,7 +148,7 @@ fn cipher_of(
             column: column.column_alias.clone().unwrap_or_else(|| column.column.clone()),
         };
         let cipher = ColumnCipher::new(spec, pair).map_err(|source| refused(table, &column.column, source))?;
-        columns.push(made(cipher));
+        columns.push(made(cipher.knowing(others)));
     }
     let mut hashes = Vec::with_capacity(table.blind_indexes.len());
     for index in &table.blind_indexes {
@@ -138,7 +157,7 @@ fn cipher_of(
             return Err(Error::PlanUnreadable { problem });
         };
         let hash = BlindIndex::new(index.spec.clone(), field, pair);
-        hashes.push(hash.map_err(|source| refused(table, &index.column, source))?);
+        hashes.push(hash.map_err(|source| refused(table, &index.column, source))?.knowing(others));
     }
     Ok(RowCipher::new(columns, hashes))
 }

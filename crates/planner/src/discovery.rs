@@ -22,6 +22,7 @@ pub struct Discovery {
     pub tables: Vec<TableSettings>,
     /// Shaped like ciphertext but not opened; hashes nobody can explain; tables that cannot be rotated or looked at. The latter are failures
     /// where nothing was found, and where row-level security hides rows: what a role cannot see at all no sample can miss by chance.
+    /// Ciphertext inside arrays and documents is a failure where it is all that was found.
     pub findings: Vec<Finding>,
 }
 
@@ -40,7 +41,7 @@ pub async fn discover(
     for scan in scans {
         discovery.findings.extend(if nothing || scan.hides_rows() { scan.refused(nothing) } else { scan.unread() });
         discovery.findings.extend(scan.unopened());
-        discovery.findings.extend(scan.embedded());
+        discovery.findings.extend(scan.embedded(nothing));
         if scan.found.is_empty() {
             continue;
         }

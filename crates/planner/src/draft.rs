@@ -31,7 +31,7 @@ pub async fn draft(
     let server = tx.server().await?;
     let names = tx.tables().await?;
     let mut findings = preflight::keys(configuration, keys, for_run);
-    findings.extend(preflight::server(&server, identity, tx.dialect(), for_run));
+    findings.extend(preflight::server(&server, for_run));
     if chosen.is_empty() {
         let message = "no encrypted column is configured and none was found: there is nothing to rotate. Check that this is the right \
                        database and the old key the right one";

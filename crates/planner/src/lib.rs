@@ -36,7 +36,7 @@ pub use draft::draft;
 pub use error::Error;
 pub use finding::{Finding, Severity};
 pub use gate::{Ceiling, GateCounts};
-pub use nearest::nearest;
+pub use nearest::{counted, nearest};
 pub use nonces::{NONCE_WAYS, NONCES_MAX, NONCES_WARN, Reserved, judge_nonces, sealing_keys};
 pub use order::Order;
 pub use plan::{BlindIndexPlan, ColumnPlan, Estimate, Plan, PlanKey, TablePlan};

@@ -1,4 +1,4 @@
-//! The known name that somebody may have meant.
+//! Words of a message: names as they are shown, the known name that somebody may have meant, counts.
 
 /// The candidate closest to `word`, letter case aside, or `None` where none is close.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -24,13 +24,12 @@ pub(crate) fn shown(name: &str) -> String {
     if name.chars().count() > NAME_CHARS_MAX {
         return format!("a name of {} characters", name.chars().count());
     }
-    let mut text = String::with_capacity(name.len() + 2);
-    text.push('`');
-    for c in name.chars() {
-        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
-    }
-    text.push('`');
-    text
+    format!("`{}`", reencrypt_db::shown(name))
+}
+
+/// `1 value`, `2 values`: a count with the words for one and for any other number.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

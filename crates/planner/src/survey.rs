@@ -12,13 +12,13 @@ pub use unlisted::unlisted;
 
 use crate::{
     Ceiling, Configuration, Error, Keyring, Plan, TablePlan,
-    bind::{gate_cipher, row_cipher, selections},
+    bind::{gate_cipher, other_old_keys, row_cipher, selections},
     estimate::estimate,
     nonces::{Reserved, judge_nonces},
     schema::with_row_key,
 };
 use batch::{begin_classifying, rows_within};
-use reencrypt_crypto::{Classified, Expect, KeyPair, Pool, RowCipher};
+use reencrypt_crypto::{Classified, Expect, Pool, RowCipher};
 use reencrypt_db::{Mode, RowSecurity, Selection, Session, Table, TableName};
 use std::sync::Arc;
 use tally::Tally;
@@ -100,11 +100,7 @@ pub async fn survey(
     let mut tallies = Vec::new();
     plan.exposure.clear();
     for index in 0..plan.tables.len() {
-        let Some(pair) = keys.get(&plan.tables[index].key).filter(|pair| pair.old.is_some() || pair.new.is_some())
-        else {
-            continue;
-        };
-        if let Some(tally) = survey_table(session, plan, index, pair, pool, options).await? {
+        if let Some(tally) = survey_table(session, plan, index, keys, pool, options).await? {
             tallies.push((index, tally));
         }
     }
@@ -126,17 +122,19 @@ pub async fn survey(
     judge_nonces(plan, configuration, keys, &Reserved::new())
 }
 
-/// One table's sample, and with `full` all of it; `None` where this role cannot read it (which the plan has a finding
-/// about).
+/// One table's sample, and with `full` all of it; `None` where this role cannot read it or its pair has no key (which the plan has a
+/// finding about).
 async fn survey_table(
     session: &mut Session,
     plan: &Plan,
     index: usize,
-    pair: &Arc<KeyPair>,
+    keys: &Keyring,
     pool: &Arc<Pool>,
     options: SurveyOptions,
 ) -> Result<Option<Tally>, Error> {
     let table_plan = &plan.tables[index];
+    let pair = keys.get(&table_plan.key).filter(|pair| pair.old.is_some() || pair.new.is_some());
+    let Some(pair) = pair else { return Ok(None) };
     let mut tx = session.begin(Mode::Read).await?;
     let table = tx.table(&table_plan.name).await?;
     tx.rollback().await?;
@@ -148,13 +146,13 @@ async fn survey_table(
     let mut slots = table_plan.slots();
     slots.extend(exposure::subject_slot(&table, table_plan).map(str::to_owned));
     let leaves = selections(&table, &slots)?;
-    let cipher = Arc::new(gate_cipher(plan, table_plan, pair)?);
+    let cipher = Arc::new(gate_cipher(plan, table_plan, pair, &other_old_keys(keys, &table_plan.key))?);
     let mut tally = Tally::new(&table, table_plan);
     let samples = sample(session, &table, &leaves, options.sample, options.seed).await?;
     for rows in samples {
         tally.add(&classify(pool, &cipher, &rows, Expect::Old).await?, &rows);
         if let Some(old) = &pair.old {
-            let rehearsal = row_cipher(plan, table_plan, &throw_away_pair(old)?)?;
+            let rehearsal = row_cipher(plan, table_plan, &throw_away_pair(old)?, &[])?;
             tally.rehearsed(rehearse(pool, rehearsal, &rows).await?);
         }
     }

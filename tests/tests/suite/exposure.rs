@@ -45,6 +45,13 @@ async fn exposure_counts_values_rows_and_people_by_kind(engine: Engine) {
     assert_eq!(of_kind(&plan, json!("contact")), contact);
     assert_eq!(of_kind(&plan, json!(null))["columns"].as_array().map(Vec::len), Some(7));
 
+    // The old key alone tells as much, and what it does not open may be new already: that is no wrong key.
+    let alone = crate::operator(&db).unset("NEW_KEY");
+    alone.configure(&configuration("clinicId"));
+    let told = alone.run(&["plan", "--full"]).await.expect_code(0);
+    assert_eq!(of_kind(&told.json(), json!("contact")), contact, "{told}");
+    assert!(told.findings("warn").contains(&"unopened_values".to_owned()), "{told}");
+
     // By the row key each row is a person; the old key alone is enough.
     operator.configure(&configuration("id"));
     let plan = operator.run(&["plan", "--full"]).await.expect_code(0).json();

@@ -1,10 +1,11 @@
 //! No key seals more often than it may: nonces are reserved in the store before they are used.
 use crate::{Engine, operator};
-use reencrypt_tests::{Audit, Configuration, Database, Operator, Seeding};
+use reencrypt_tests::{Audit, COLUMNS, Configuration, Database, Finished, Operator, Seeding};
 
 on_both_engines!(
     what_is_sealed_was_reserved_before_and_little_more,
     a_key_without_nonces_stops_the_run_and_a_new_one_goes_on,
+    what_is_left_of_a_budget_is_used_to_the_last_nonce,
     a_plan_counts_what_was_used_before,
 );
 
@@ -66,6 +67,25 @@ async fn a_key_without_nonces_stops_the_run_and_a_new_one_goes_on(engine: Engine
     db.execute(&format!("DELETE FROM {}", table(&db))).await;
     operator.run(&["run", "--resume"]).await.expect_code(0);
     audit.assert_rotated(&db.patients().await);
+}
+
+/// Rows may hold less than they can: NULL takes no nonce, and neither does a sweep that finds nothing.
+async fn what_is_left_of_a_budget_is_used_to_the_last_nonce(engine: Engine) {
+    let seeding = Seeding::clean(1000);
+    let db = engine.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let operator = operator(&db);
+    let canary = operator.run(&["run", "--yes", "--canary", "100"]).await.expect_code(1);
+    let rotated = |run: &Finished| COLUMNS.iter().map(|column| run.column(column)["rotated"].as_i64().unwrap()).sum();
+    let done: i64 = rotated(&canary);
+    let values: i64 = 1000 * 10 - 1000 / 3;
+    db.execute(&format!("UPDATE {} SET reserved = {}", table(&db), MAX - (values - done))).await;
+    let run = operator.run(&["run", "--resume", "--workers", "1"]).await.expect_code(0);
+    assert_eq!((run.state(), rotated(&run)), ("finished".into(), values), "{run}");
+    assert_eq!(reserved(&db).await, MAX);
+    audit.assert_rotated(&db.patients().await);
+    let sweep = operator.run(&["sweep"]).await.expect_code(0);
+    assert_eq!(sweep.state(), "finished", "{sweep}");
 }
 
 async fn a_plan_counts_what_was_used_before(engine: Engine) {

@@ -28,6 +28,22 @@ async fn in_session_mode() {
     a_rotation(Engine::Waves, Pooling::Session, CONNECTIONS).await;
 }
 
+/// One connection fewer than the tool asks for: what a command says of a run that ended is what the run's row says, whatever became of the
+/// connection that was never had.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_session_mode_with_too_few_connections() {
+    let seeding = Seeding::clean(ROWS);
+    let db = Engine::Waves.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let pooler = Pooler::start(db.as_postgres(), Pooling::Session, 4);
+    let operator = operator(&db).set("DATABASE_URL", &db.as_postgres().url_at(Role::Run, pooler.port()));
+    operator.run(&["run", "--yes", "--workers", "2", "--batch-rows", "50"]).await.expect_code(0);
+    let status = operator.run(&["status"]).await.expect_code(0);
+    assert_eq!(status.state(), "finished", "{status}");
+    assert!(!status.stdout.contains("connection_lost"), "{status}");
+    audit.assert_rotated(&db.patients().await);
+}
+
 async fn a_rotation(engine: Engine, pooling: Pooling, connections: usize) {
     let seeding = Seeding::clean(ROWS);
     let db = engine.seeded(&seeding).await;

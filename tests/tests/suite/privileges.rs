@@ -67,7 +67,7 @@ async fn a_run_that_cannot_be_started_does_not_report_the_last_one() {
     let role = db.as_postgres().role(Role::Run);
     db.execute(&format!("REVOKE INSERT ON reencrypt.run FROM {role}")).await;
     let run = operator(&db).run(&["run", "--yes"]).await;
-    run.expect_refusal("privilege_missing", &["GRANT INSERT", "reencrypt"]);
+    run.expect_refusal("store_privilege_missing", &["GRANT INSERT ON ALL TABLES", "reencrypt"]);
     let json = run.json();
     let members: Vec<_> = json.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(members, ["command", "error", "exit_code"], "{run}");
@@ -169,6 +169,35 @@ async fn without_a_schema_for_the_store_the_grant_is_named() {
     db.execute(&format!("GRANT CREATE ON DATABASE {name} TO {role}")).await;
     operator(&db).run(&["run", "--yes"]).await.expect_code(0);
     audit.assert_rotated(&db.patients().await);
+}
+
+/// What is missing in a store of another role is named at once, all of it and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_store_that_another_role_owns_every_missing_grant_is_named() {
+    let db = Database::postgres(&Seeding::clean(50)).await;
+    operator(&db).run(&["run", "--yes", "--canary", "10"]).await.expect_code(1);
+    let role = db.as_postgres().role(Role::Run);
+    db.execute(&format!("REASSIGN OWNED BY {role} TO CURRENT_USER; REVOKE ALL ON SCHEMA reencrypt FROM {role}")).await;
+    let all = [
+        format!("GRANT USAGE ON SCHEMA reencrypt TO \"{role}\";"),
+        format!("GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO \"{role}\";"),
+        format!("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA reencrypt TO \"{role}\";"),
+    ];
+    // As one may type them, one after the other, until nothing is missing.
+    for left in [&all[..], &all[1..], &all[2..]] {
+        let named: Vec<&str> = left.iter().map(String::as_str).collect();
+        let run = operator(&db).run(&["run", "--resume"]).await;
+        run.expect_refusal("store_privilege_missing", &named);
+        assert!(all.iter().all(|grant| left.contains(grant) || !run.stdout.contains(&grant[..18])), "{run}");
+        let doctor = operator(&db).run(&["doctor"]).await.expect_code(1);
+        let told = doctor.checks("fail").into_iter().find(|(name, _)| name == "store").expect("a line on the store").1;
+        assert!(named.iter().all(|grant| told.contains(grant)), "{doctor}");
+        if left.len() > 1 {
+            operator(&db).run(&["status"]).await.expect_refusal("privilege_missing", &named);
+        }
+        db.execute(&left[0]).await;
+    }
+    operator(&db).run(&["run", "--resume"]).await.expect_code(0);
 }
 
 /// Without a configuration too, what the role may not look at is said as such, and not as a wrong key.

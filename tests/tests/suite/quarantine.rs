@@ -12,8 +12,11 @@ on_both_engines!(
     the_first_unreadable_value_stops_a_run_that_was_told_so,
     more_unreadable_values_than_the_ceiling_stop_a_run,
     the_ceiling_is_that_of_the_run_and_not_of_each_process,
+    what_stands_under_the_old_key_of_another_pair_needs_that_key,
     verify_with_a_wrong_old_key_cannot_say,
+    verify_with_swapped_keys_is_no_success,
     verify_with_an_old_key_that_no_run_used_cannot_say,
+    names_that_look_alike_are_told_apart,
     ciphertext_inside_a_longer_text_is_not_done,
     a_row_that_a_constraint_refuses_is_left_alone,
     a_constraint_that_refuses_every_row_stops_the_run,
@@ -70,6 +73,42 @@ async fn what_cannot_be_read_stays_until_a_person_accepts_it_and_one_more_voids_
     assert_eq!(voided.column("lastName")["quarantined"], 5, "{voided}");
     assert_eq!(voided.column("lastName")["accepted"], 0, "{voided}");
     operator.run(&["verify"]).await.expect_code(1);
+}
+
+/// A newline in a name, and a backslash with an `n`.
+async fn names_that_look_alike_are_told_apart(engine: Engine) {
+    let db = engine.seeded(&Seeding::clean(20)).await;
+    let lost = Cipher::new(&KEYS.lost).seal("gone", &mut Random::of_test("names"));
+    let fine = Cipher::new(&KEYS.old).seal("here", &mut Random::of_test("names_fine"));
+    let names = ["a\nb", r"a\nb"];
+    db.execute(r#"DROP TABLE "Patient""#).await;
+    for name in names {
+        db.execute(&format!(
+            r#"CREATE TABLE "{name}" (id integer PRIMARY KEY, "{name}" text); INSERT INTO "{name}" VALUES (1, '{lost}'), (2, '{fine}')"#
+        ))
+        .await;
+        if let Database::Postgres(postgres) = &db {
+            let role = postgres.role(reencrypt_tests::Role::Run);
+            db.execute(&format!(r#"GRANT SELECT, UPDATE ON "{name}" TO {role}"#)).await;
+        }
+    }
+    let operator = operator(&db);
+    let table = |name: &str| {
+        let name = name.replace('\\', r"\\").replace('\n', r"\n");
+        format!("[[table]]\nname = \"{name}\"\n[table.columns]\n\"{name}\" = \"{}\"\n", reencrypt_tests::FORMAT)
+    };
+    operator.configure(&names.map(table).concat());
+    operator.run(&["run", "--yes"]).await.expect_code(1);
+    let list = operator.run(&["quarantine", "list"]).await.expect_code(0);
+    for (at, name) in [r"a\nb", r"a\\nb"].into_iter().enumerate() {
+        let line = lines(&list).into_iter().find(|line| line["column"] == name).unwrap_or_else(|| panic!("{list}"));
+        assert!(line["table"].as_str().is_some_and(|table| table.ends_with(&format!(".{name}"))), "{list}");
+        let of = ["--table", name, "--column", name, "--class", "unreadable", "--count", "1", "--reason", "r"];
+        let accepted = operator.run(&[&["quarantine", "accept"], &of[..]].concat()).await.expect_code(0);
+        let accepted = lines(&accepted).iter().filter(|line| line["accepted"] == 1).count();
+        assert_eq!(accepted, at + 1, "{name}");
+    }
+    operator.run(&["verify"]).await.expect_code(0);
 }
 
 async fn a_wrong_count_is_not_accepted(engine: Engine) {
@@ -167,7 +206,9 @@ async fn more_unreadable_values_than_the_ceiling_stop_a_run(engine: Engine) {
     operator.run(&arguments).await.expect_refusal("ceiling_reached", &["max-unreadable"]);
     let status = operator.run_as_typed(&["status"]).await.expect_code(0);
     assert!(status.stdout.contains("\nthe run could not go on: more values would have been left alone"), "{status}");
-    assert_eq!(operator.run(&["status"]).await.json()["reason"], "ceiling_reached", "a script has the code");
+    let status = operator.run(&["status"]).await;
+    assert_eq!(status.json()["reason"], "ceiling_reached", "a script has the code");
+    assert_eq!(status.json()["next"], "put right what stopped it, then `reencrypt run --resume`", "{status}");
     let stopped = db.patients().await;
     for (before, now) in before.iter().zip(&stopped).filter(|(before, _)| (3001..3061).contains(&before.number)) {
         assert_eq!(before.values[7], now.values[7], "a value that cannot be read was written");
@@ -194,11 +235,45 @@ async fn the_ceiling_is_that_of_the_run_and_not_of_each_process(engine: Engine) 
     let operator = operator(&db);
     let canary = ["run", "--yes", "--canary", "1000", "--max-unreadable", "30"];
     let canary = operator.run(&canary).await.expect_code(1);
-    assert_eq!(canary.state(), "paused", "{canary}");
+    assert_eq!((canary.state(), &canary.json()["finished_at"]), ("paused".into(), &Value::Null), "{canary}");
     assert_eq!(canary.column("city")["quarantined"], 20, "{canary}");
     let resumed = operator.run(&["run", "--resume", "--max-unreadable", "30"]).await;
     resumed.expect_refusal("ceiling_reached", &["city"]);
     operator.run(&["run", "--resume", "--max-unreadable", "35"]).await.expect_code(1);
+}
+
+/// One of two pairs' keys opens it: not the one that its table has.
+async fn what_stands_under_the_old_key_of_another_pair_needs_that_key(engine: Engine) {
+    let db = engine.seeded(&Seeding::clean(500)).await;
+    let mut random = Random::of_test("another_pair");
+    let card = Keys { old: random.bytes(), new: random.bytes(), ..KEYS };
+    let value = Cipher::new(&card.old).seal("of another table once", &mut random);
+    db.execute(&format!(r#"UPDATE "Patient" SET "city" = '{value}' WHERE "id" IN (7, 8)"#)).await;
+    let operator = operator(&db).set("CARD_OLD", &card.old_hex()).set("CARD_NEW", &card.new_hex());
+    let configuration = reencrypt_tests::Configuration {
+        head: "[key.phi]\nold = 'env:OLD_KEY'\nnew = 'env:NEW_KEY'\n[key.card]\nold = 'env:CARD_OLD'\nnew = 'env:CARD_NEW'\n".into(),
+        table_extra: "key = 'phi'\n".into(),
+        ..Default::default()
+    };
+    operator.configure(&configuration.text());
+    let plan = operator.run(&["plan"]).await.expect_code(0);
+    assert!(plan.findings("warn").contains(&"other_pair".to_owned()), "{plan}");
+    operator.run(&["run", "--yes"]).await.expect_code(1);
+    let list = operator.run(&["quarantine", "list"]).await.expect_code(0);
+    assert!(lines(&list).iter().all(|line| line["class"] == "other_pair" && line["count"] == 2), "{list}");
+    accept_all(&operator).await;
+    let verify = operator.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
+    // The way out that the finding names.
+    operator.configure(
+        &configuration
+            .text()
+            .replace("old = 'env:OLD_KEY'", "old = 'env:CARD_OLD'")
+            .replace("[key.card]\nold = 'env:CARD_OLD'\nnew = 'env:CARD_NEW'\n", ""),
+    );
+    let run = operator.run(&["run", "--yes"]).await.expect_code(0);
+    assert_eq!(run.column("city")["rotated"], 2, "{run}");
+    assert_eq!(operator.run(&["verify"]).await.expect_code(0).json()["old_key_needed"], false);
 }
 
 /// Everything that the real old key would open opens under neither of the keys that were given.
@@ -207,6 +282,10 @@ async fn verify_with_a_wrong_old_key_cannot_say(engine: Engine) {
     let db = engine.seeded(&Seeding::clean(300)).await;
     let verify = operator(&db).keys(&wrong).run(&["verify"]).await.expect_code(1);
     assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
+    // No run has put anything into quarantine, and no check of the keys' form tells which is the right one.
+    let neither = Keys { old: wrong.old, new: KEYS.lost, ..KEYS };
+    let verify = operator(&db).keys(&neither).run(&["verify"]).await.expect_code(1);
+    assert!(verify.json()["next"].as_str().is_some_and(|next| next.contains("reencrypt key check")), "{verify}");
     // Afterwards few values are left that it might open; the run knows that it was another key.
     let db = engine.seeded(&Seeding::mixed(1000)).await;
     operator(&db).run(&["run", "--yes"]).await.expect_code(1);
@@ -224,6 +303,24 @@ async fn verify_with_a_wrong_old_key_cannot_say(engine: Engine) {
     assert_eq!(verify.json()["old_key_needed"], Value::Null, "{verify}");
     let verify = operator(&db).run(&["verify"]).await.expect_code(0);
     assert_eq!(verify.json()["old_key_needed"], false, "{verify}");
+}
+
+/// All of it opens under the key that was given as new: so it does after a rotation, but none was made.
+async fn verify_with_swapped_keys_is_no_success(engine: Engine) {
+    let db = engine.seeded(&Seeding::clean(300)).await;
+    let swapped = Keys { old: KEYS.new, new: KEYS.old, ..KEYS };
+    let verify = operator(&db).keys(&swapped).run(&["verify"]).await.expect_code(1);
+    assert!(verify.findings("warn").contains(&"old_key_unknown".to_owned()), "{verify}");
+    assert!(verify.json()["next"].as_str().is_some_and(|next| next.contains("swapped")), "{verify}");
+    // What a run has left alone is listed where there was one.
+    let plain = r#"UPDATE "Patient" SET "city" = 'in the clear' WHERE "id" = 1"#;
+    db.execute(plain).await;
+    let refusing = operator(&db);
+    let refuse = reencrypt_tests::Configuration { plaintext: "refuse", ..Default::default() };
+    refusing.configure(&refuse.text());
+    let new_alone = refusing.keys(&swapped).unset("OLD_KEY");
+    let verify = new_alone.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["next"], "reencrypt plan", "{verify}");
 }
 
 /// Nothing in the data tells a wrong old key from the right one once little is left of it: only a run that rotated from it does.

@@ -20,6 +20,8 @@ on_both_engines!(
     production_asks_for_the_plans_id,
     without_a_terminal_a_run_needs_yes,
     init_says_what_cannot_be_rotated_as_it_stands,
+    what_is_found_out_of_reach_is_named_where_it_is_all,
+    a_key_that_cannot_be_read_keeps_no_other_from_finding_columns,
     abandon_looks_for_a_run_before_it_asks,
     a_file_that_exists_is_not_written_over,
 );
@@ -337,6 +339,50 @@ async fn a_column_in_another_format_than_the_declared_one(engine: Engine) {
     refused.expect_refusal("undeclared_format", &["city", FORMAT, "gcm-triple-hex-iv12", "read"]);
     audit.assert_unchanged(&db.patients().await);
     operator.run(&["status"]).await.expect_refusal("no_run", &[]);
+}
+
+/// One is enough to see what there is; the plan still says that the other is missing.
+async fn a_key_that_cannot_be_read_keeps_no_other_from_finding_columns(engine: Engine) {
+    let scene = Scene::new(engine, 20).await;
+    for (name, found) in [("NEW_KEY", true), ("OLD_KEY", false)] {
+        let operator = Operator::without_configuration(crate::TOOL).set("DATABASE_URL", &scene.db.url()).keys(&KEYS);
+        let plan = operator.set(name, "no key").run(&["plan"]).await.expect_code(1);
+        assert!(plan.findings("fail").contains(&"key_malformed".to_owned()), "{plan}");
+        assert_eq!(plan.json()["tables"].as_array().is_some_and(|tables| !tables.is_empty()), found, "{plan}");
+    }
+    scene.nothing_written().await;
+}
+
+/// Without a configuration, and with nothing to rotate: what was found is told all the same, and keeps the old key needed.
+async fn what_is_found_out_of_reach_is_named_where_it_is_all(engine: Engine) {
+    let scene = Scene::new(engine, 20).await;
+    let operator = Operator::without_configuration(crate::TOOL).set("DATABASE_URL", &scene.db.url()).keys(&KEYS);
+    scene.db.execute(r#"DELETE FROM "Patient""#).await;
+    operator.run(&["plan"]).await.expect_refusal("nothing_found", &[]);
+    operator.run(&["verify"]).await.expect_refusal("nothing_found", &[]);
+    let (kind, value) = match engine {
+        Engine::Sqlite => ("text", r#"{"name": "SEALED"}"#),
+        _ => ("text[]", "{SEALED}"),
+    };
+    scene.db.execute(&format!(r#"CREATE TABLE "Intake" ("id" integer PRIMARY KEY, "answers" {kind})"#)).await;
+    let mut random = Random::of_test("out_of_reach");
+    let sealed =
+        |key, random: &mut Random| value.replace("SEALED", &reencrypt_tests::Cipher::new(key).seal("Ada", random));
+    scene.db.execute(&format!(r#"INSERT INTO "Intake" VALUES (1, '{}')"#, sealed(&KEYS.old, &mut random))).await;
+    grant_select(&scene.db, "Intake").await;
+    let plan = operator.run(&["plan"]).await.expect_code(1);
+    assert_eq!(plan.findings("fail"), ["unlisted_ciphertext"], "{plan}");
+    assert_eq!(plan.json()["findings"][0]["column"], "answers", "{plan}");
+    operator.run(&["run", "--yes"]).await.expect_refusal("unlisted_ciphertext", &["Intake", "answers"]);
+    let verify = operator.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], true, "{verify}");
+    assert!(verify.json()["reason"].as_str().is_some_and(|reason| reason.contains("Intake.answers")), "{verify}");
+    // Under the new key alone it keeps no old one needed, but a sample never says so.
+    let renewed = sealed(&KEYS.new, &mut random);
+    scene.db.execute(&format!(r#"UPDATE "Intake" SET "answers" = '{renewed}'"#)).await;
+    let verify = operator.run(&["verify"]).await.expect_code(1);
+    assert_eq!(verify.json()["old_key_needed"], serde_json::Value::Null, "{verify}");
+    assert!(verify.json()["reason"].as_str().is_some_and(|reason| reason.contains("Intake.answers")), "{verify}");
 }
 
 /// Values under the key inside a document, and a table without a row key: something for a person before any run.

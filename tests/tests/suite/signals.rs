@@ -79,7 +79,7 @@ async fn a_pause_asked_for_while_nobody_works_holds_before_the_first_batch(engin
     let status = operator.run(&["status"]).await.expect_code(0);
     assert!(status.stdout.contains("the clinic opens"), "the pause left no trace: {status}");
 
-    let mut running = operator.start(&["run", "--resume", "--no-progress"]);
+    let mut running = operator.start(&["run", "--resume", "--no-progress", "--max-rows-per-second", "500"]);
     tokio::time::sleep(Duration::from_millis(4500)).await;
     assert!(!running.has_ended(), "a paused process stays alive");
     assert_eq!(db.patients().await, stood, "it wrote while it was paused");
@@ -88,6 +88,10 @@ async fn a_pause_asked_for_while_nobody_works_holds_before_the_first_batch(engin
     assert_eq!(status.json()["next"], "reencrypt continue", "{status}");
     assert!(status.json()["workers"][0]["waiting"].as_str().is_some_and(|why| why.contains("a pause")), "{status}");
     operator.run(&["continue"]).await.expect_code(0);
+    // The rest takes about five seconds: within two nobody waits for the pause any more, and the next look tells so.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let status = operator.run(&["status"]).await.expect_code(0);
+    assert!(!status.json()["workers"].to_string().contains("a pause"), "{status}");
     let end = running.finish().await.expect_code(0);
     assert!(
         end.stderr.contains("waiting: a pause was asked for: the clinic opens"),

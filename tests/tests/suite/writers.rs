@@ -200,7 +200,5 @@ async fn a_run_gives_way_to_the_application_and_to_nobody_else() {
         }
         let gave_way = db.number(&format!("{LOAD} '%transactions of others a second%'")).await;
         assert_eq!(gave_way > 0, told, "application {application}, {speed:?}: {end}");
-        let batches = db.number("SELECT sum(seq)::bigint FROM reencrypt.chunk WHERE pass = 1").await;
-        assert_eq!(batches >= 12, told, "{batches} batches of at most 250 rows once it gave way: {end}");
     }
 }

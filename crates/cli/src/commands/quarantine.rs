@@ -53,7 +53,6 @@ fn meant(lines: &[ResidueLine], table: &str, column: &str, class: &str) -> Optio
         return None;
     }
     let name = reencrypt_planner::nearest(typed, known.iter().map(String::as_str))?;
-    let name = crate::terminal::escaped(name);
     Some(format!("did you mean `{name}`? `reencrypt quarantine list` shows tables, columns, classes and counts"))
 }
 

@@ -17,7 +17,7 @@ impl Document for StatusReport {
         if let Some(left) = self.seconds_left {
             let _ = write!(text, ", {} left", duration(Duration::try_from_secs_f64(left).unwrap_or_default()));
         }
-        let _ = write!(text, ", {} batches committed", count(self.batches));
+        let _ = write!(text, ", {} transactions committed", count(self.batches));
         text.push('\n');
         for worker in &self.workers {
             let silent = Duration::from_millis(worker.silent_ms.max(0).unsigned_abs());

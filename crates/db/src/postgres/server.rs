@@ -1,6 +1,6 @@
 //! What the server is, and what the role may do on it.
 use super::{Connection, data::number, rows::value, wire::Parameters};
-use crate::{Error, Result, Server, TableName};
+use crate::{Error, Result, Server, StoreGrants, TableName, typed};
 
 /// Slots are those of the server, less what is reserved and in use; the limit of the role or the database may be lower.
 const SERVER: &str = "SELECT pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1), \
@@ -16,11 +16,6 @@ const SERVER: &str = "SELECT pg_catalog.split_part(pg_catalog.current_setting('s
     (SELECT datconnlimit::int8 - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = d.datname) \
       FROM pg_catalog.pg_database AS d WHERE datname = pg_catalog.current_database() AND datconnlimit >= 0), \
     (pg_catalog.to_regnamespace('reencrypt') IS NOT NULL)::int4::int8, \
-    (CASE WHEN pg_catalog.to_regnamespace('reencrypt') IS NULL \
-      THEN pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') \
-      ELSE pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace('reencrypt')::oid, 'USAGE') AND ( \
-        pg_catalog.to_regclass('reencrypt._sqlx_migrations') IS NOT NULL \
-        OR pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace('reencrypt')::oid, 'CREATE')) END)::int4::int8, \
     (SELECT count(*) FROM pg_catalog.pg_stat_replication), \
     (SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - min(began))::int8 FROM ( \
       SELECT xact_start AS began FROM pg_catalog.pg_stat_activity \
@@ -34,6 +29,18 @@ const SERVER: &str = "SELECT pg_catalog.split_part(pg_catalog.current_setting('s
       UNION ALL SELECT prepared FROM pg_catalog.pg_prepared_xacts) AS open), \
     pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')::int4::int8, \
     (SELECT count(*) FROM pg_catalog.pg_replication_slots WHERE NOT active)";
+
+/// What the role lacks in the store: on the database, on the schema, on any of its tables. Names are looked up in the catalog, which every role
+/// may read. Of the migrations only who migrates writes.
+const STORE_LACKS: &str = "WITH store AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'reencrypt'), \
+    tables AS (SELECT c.oid, c.relname FROM pg_catalog.pg_class AS c JOIN store ON store.oid = c.relnamespace WHERE c.relkind = 'r') \
+    SELECT 'schema'::text WHERE NOT EXISTS (SELECT FROM store) \
+      AND NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') \
+    UNION ALL SELECT 'USAGE' FROM store WHERE NOT pg_catalog.has_schema_privilege(oid, 'USAGE') \
+    UNION ALL SELECT 'CREATE' FROM store WHERE NOT pg_catalog.has_schema_privilege(oid, 'CREATE') \
+      AND NOT EXISTS (SELECT FROM tables WHERE relname = '_sqlx_migrations') \
+    UNION ALL SELECT p FROM pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p WHERE EXISTS ( \
+      SELECT FROM tables WHERE (p = 'SELECT' OR relname <> '_sqlx_migrations') AND NOT pg_catalog.has_table_privilege(oid, p))";
 
 const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class AS c \
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
@@ -49,23 +56,26 @@ impl Connection {
         let row = rows.first().ok_or_else(lost)?;
         let text = |column| String::from_utf8_lossy(value(row, column).unwrap_or_default()).into_owned();
         let is = |column| number(row, column) == Some(1);
+        let lacks = self.query(DOING, STORE_LACKS, Parameters::default()).await?;
+        let lacks: Vec<String> =
+            lacks.iter().map(|row| String::from_utf8_lossy(value(row, 0).unwrap_or_default()).into_owned()).collect();
         let free = [4, 5, 6].into_iter().filter_map(|column| number(row, column)).min().unwrap_or_default();
         Ok(Server {
             version: text(0),
             read_only: is(1),
-            standby: is(11),
+            standby: is(10),
             role: text(2),
             bypasses_row_security: is(3),
             free_connections: u32::try_from(free).unwrap_or(0),
             store_exists: is(7),
-            can_create_store: is(8),
-            standbys: number(row, 9).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
-            oldest_snapshot_s: number(row, 10).and_then(|seconds| u64::try_from(seconds).ok()),
-            deadlock_timeout_ms: number(row, 12).and_then(|ms| u32::try_from(ms).ok()),
-            oldest_transaction_s: number(row, 13).and_then(|seconds| u64::try_from(seconds).ok()),
-            sees_transactions: is(14),
+            store_grants: store_grants(&lacks, &text(2)),
+            standbys: number(row, 8).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+            oldest_snapshot_s: number(row, 9).and_then(|seconds| u64::try_from(seconds).ok()),
+            deadlock_timeout_ms: number(row, 11).and_then(|ms| u32::try_from(ms).ok()),
+            oldest_transaction_s: number(row, 12).and_then(|seconds| u64::try_from(seconds).ok()),
+            sees_transactions: is(13),
             tls: self.tls(),
-            idle_slots: number(row, 15).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+            idle_slots: number(row, 14).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
         })
     }
 
@@ -73,5 +83,45 @@ impl Connection {
         let rows = self.query("listing tables", TABLES, Parameters::default()).await?;
         let text = |row, column| String::from_utf8_lossy(value(row, column).unwrap_or_default()).into_owned();
         Ok(rows.iter().map(|row| TableName { schema: text(row, 0), name: text(row, 1) }).collect())
+    }
+}
+
+/// The statements that grant `role` what it lacks in the store.
+fn store_grants(lacks: &[String], role: &str) -> StoreGrants {
+    let role = typed(role);
+    let lacking = |privileges: &[&str]| {
+        let lacking: Vec<&str> = lacks.iter().map(String::as_str).filter(|lack| privileges.contains(lack)).collect();
+        lacking.join(", ")
+    };
+    let grant = |privileges: String, on: &str| {
+        (!privileges.is_empty()).then(|| format!("GRANT {privileges} ON {on} reencrypt TO {role};"))
+    };
+    let tables = "ALL TABLES IN SCHEMA";
+    let schema = (!lacking(&["schema"]).is_empty()).then(|| format!("CREATE SCHEMA reencrypt AUTHORIZATION {role};"));
+    let read = [schema, grant(lacking(&["USAGE", "CREATE"]), "SCHEMA"), grant(lacking(&["SELECT"]), tables)];
+    let write = grant(lacking(&["INSERT", "UPDATE", "DELETE"]), tables);
+    StoreGrants { read: read.into_iter().flatten().collect(), write: write.into_iter().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_grant_that_is_missing_is_named_and_no_other() {
+        let grants = |lacks: &[&str]| {
+            let lacks: Vec<String> = lacks.iter().map(|lack| (*lack).to_owned()).collect();
+            let grants = store_grants(&lacks, "ro\"le");
+            (grants.read.join(" "), grants.write.join(" "))
+        };
+        assert_eq!(grants(&[]), Default::default());
+        let schema = "CREATE SCHEMA reencrypt AUTHORIZATION \"ro\"\"le\";".to_owned();
+        assert_eq!(grants(&["schema"]), (schema, String::new()));
+        let (read, write) = grants(&["USAGE", "SELECT", "INSERT", "DELETE"]);
+        assert_eq!(
+            read,
+            "GRANT USAGE ON SCHEMA reencrypt TO \"ro\"\"le\"; GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO \"ro\"\"le\";"
+        );
+        assert_eq!(write, "GRANT INSERT, DELETE ON ALL TABLES IN SCHEMA reencrypt TO \"ro\"\"le\";");
     }
 }

@@ -1,8 +1,8 @@
 //! What SQLite's catalog says of the file and its tables.
 use super::{Connection, connection::Arguments, ddl, rows, statement::Tree};
 use crate::{
-    Column, ColumnKind, Index, Leaf, Privileges, Result, RowKeyColumn, RowSecurity, Server, Table, TableKind,
-    TableName, Trigger, identifier::quoted,
+    Column, ColumnKind, Index, Leaf, Privileges, Result, RowKeyColumn, RowSecurity, Server, StoreGrants, Table,
+    TableKind, TableName, Trigger, identifier::quoted,
 };
 use sqlx::sqlite::SqliteRow;
 
@@ -53,7 +53,7 @@ impl Connection {
             bypasses_row_security: false,
             free_connections: u32::MAX,
             store_exists,
-            can_create_store: !self.read_only,
+            store_grants: StoreGrants::default(),
             standbys: 0,
             oldest_snapshot_s: None,
             oldest_transaction_s: None,

@@ -455,7 +455,7 @@ async fn hostile_names_are_quoted_and_shown_escaped() {
     playground.sql("INSERT INTO \"a\"\"; DROP TABLE x; --\n\u{1b}[31m'\\\" VALUES (1, 'x'), (2, 'y')").await;
     let mut session = playground.session().await;
     let table = table(&mut session, of).await;
-    assert_eq!(table.name.to_string(), "public.a\"; DROP TABLE x; --\\n\\u{1b}[31m'\\");
+    assert_eq!(table.name.to_string(), "public.a\"; DROP TABLE x; --\\n\\u{1b}[31m'\\\\");
     let selection = crate::playground::selection(&table, &["v'\\ "]);
     let mut transaction = session.begin(crate::playground::patient()).await.expect("begin");
     let upto = transaction.max_key(&selection).await.expect("a key").expect("rows");

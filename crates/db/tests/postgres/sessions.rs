@@ -1,6 +1,6 @@
 //! Sessions and transactions: limits, deadlines, dropped futures, lost connections, roles.
 use crate::playground::{Playground, name, patient, run, selection, table};
-use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, Limits, Mode, Value, Verdict};
+use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, Limits, Mode, StoreGrants, Value, Verdict};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -298,7 +298,9 @@ async fn the_server_as_a_role_sees_it() {
     let mut transaction = session.begin(Mode::Read).await.expect("begin");
     let server = transaction.server().await.expect("the server");
     assert_eq!((server.role.as_str(), server.bypasses_row_security, server.read_only), (role.as_str(), false, false));
-    assert!(!server.store_exists && !server.can_create_store);
+    assert!(!server.store_exists);
+    let made = format!("CREATE SCHEMA reencrypt AUTHORIZATION \"{role}\";");
+    assert_eq!(server.store_grants, StoreGrants { read: vec![made], write: vec![] });
     assert!(server.free_connections > 0 && server.free_connections < 1000, "{server:?}");
     assert!(server.version.starts_with(|c: char| c.is_ascii_digit()) && !server.version.contains(' '), "{server:?}");
     transaction.commit().await.expect("commit");
@@ -306,7 +308,8 @@ async fn the_server_as_a_role_sees_it() {
     playground.sql(&format!("CREATE SCHEMA reencrypt; GRANT USAGE, CREATE ON SCHEMA reencrypt TO {role}; ALTER ROLE {role} BYPASSRLS CONNECTION LIMIT 3")).await;
     let mut transaction = session.begin(Mode::Read).await.expect("begin");
     let server = transaction.server().await.expect("the server");
-    assert!(server.store_exists && server.can_create_store && server.bypasses_row_security);
+    assert!(server.store_exists && server.bypasses_row_security);
+    assert_eq!(server.store_grants, StoreGrants::default());
     assert!(server.free_connections <= 2, "{server:?}");
     transaction.commit().await.expect("commit");
 

@@ -1,10 +1,15 @@
 //! From what was seen to what can be said.
-use super::{Counts, VerifyOptions};
-use crate::{Context, past::Past, prepare::place, summary};
+use super::{Counts, TableCounts, VerifyOptions};
+use crate::{
+    Context,
+    past::{OTHER_OLD_KEY, Past, Unvouched},
+    prepare::{fails, place},
+    summary,
+};
 use reencrypt_checkpoint::Acceptance;
 use reencrypt_crypto::{PlaintextPolicy, Refusal};
-use reencrypt_db::InFlight;
-use reencrypt_planner::{Ceiling, ClassCounts, Finding, GateCounts, Plan};
+use reencrypt_db::{InFlight, shown};
+use reencrypt_planner::{Ceiling, ClassCounts, Finding, GateCounts, Plan, counted};
 
 /// The same again, of everything.
 const AGAIN: &str = "reencrypt verify";
@@ -23,7 +28,7 @@ pub(super) struct Statement {
 pub(super) struct Evidence<'e> {
     pub(super) counts: &'e Counts,
     /// rows that were written while the scan went on
-    pub(super) late: ClassCounts,
+    pub(super) late: &'e TableCounts,
     pub(super) findings: &'e [Finding],
     pub(super) snapshot_held: bool,
     pub(super) standby: bool,
@@ -32,13 +37,25 @@ pub(super) struct Evidence<'e> {
     pub(super) refused_plaintext: u64,
     /// why the keys that were given may be the wrong ones
     pub(super) doubt: Option<String>,
+    /// what speaks against the old key
+    pub(super) unvouched: Option<&'e Unvouched>,
     /// what earlier runs rotated, if that can be known
     pub(super) past: &'e Past,
 }
 
 pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evidence: Evidence<'_>) -> Statement {
-    let Evidence { counts, late, findings, snapshot_held, standby, outlasting, refused_plaintext, doubt, past } =
-        evidence;
+    let Evidence {
+        counts,
+        late,
+        findings,
+        snapshot_held,
+        standby,
+        outlasting,
+        refused_plaintext,
+        doubt,
+        unvouched,
+        past,
+    } = evidence;
     let sum = |of: fn(&ClassCounts) -> u64| counts.iter().flatten().map(|counts| of(&counts.classes)).sum::<u64>();
     let (old, unreadable) = (sum(|c| c.old), sum(|c| c.unreadable - c.accepted));
     let finding = |code| findings.iter().find(|finding| finding.code == code);
@@ -60,14 +77,31 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     let needed = |reason, next| without(Some(true), reason, next);
     let cannot_say = |reason, next| without(None, reason, next);
     if old > 0 {
-        return needed(format!("{old} values or hashes stand under the old key"), "reencrypt run --resume");
-    }
-    if late.old > 0 {
         return needed(
-            format!("{} values or hashes were written under the old key while the snapshot was read", late.old),
+            format!("{} under the old key", counted(old, "value or hash stands", "values or hashes stand")),
+            "reencrypt run --resume",
+        );
+    }
+    if late.classes.old > 0 {
+        return needed(
+            format!(
+                "{} written under the old key while the snapshot was read",
+                counted(late.classes.old, "value or hash was", "values or hashes were")
+            ),
             "let every writer use the new key, then `reencrypt run --resume`",
         );
     }
+    let other_pair: u64 = counts.iter().flatten().chain([late]).map(|counts| counts.of(Refusal::OtherPair)).sum();
+    if other_pair > 0 {
+        return needed(
+            format!(
+                "{} under the old key of another pair than their table's",
+                counted(other_pair, "value or hash stands", "values or hashes stand")
+            ),
+            "reencrypt plan",
+        );
+    }
+    let late = late.classes;
     if let Some(finding) = finding("unlisted_ciphertext") {
         return needed(place(finding), "reencrypt plan");
     }
@@ -76,6 +110,9 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     }
     if !snapshot_held {
         return cannot_say("the snapshot was lost while it was read".to_owned(), AGAIN);
+    }
+    if let Some(finding) = findings.iter().find(|finding| plan.tables.is_empty() && fails(finding)) {
+        return cannot_say(place(finding), "reencrypt init");
     }
     if context.configuration.tables.is_empty() {
         return cannot_say(
@@ -94,8 +131,12 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
         let prepared = outlasting.iter().filter(|transaction| transaction.prepared).count();
         return cannot_say(
             format!(
-                "{} transactions that were open at the snapshot are still open ({prepared} of them prepared); what they write was not read",
-                outlasting.len()
+                "{} still open ({prepared} of them prepared); what they write was not read",
+                counted(
+                    outlasting.len() as u64,
+                    "transaction that was open at the snapshot is",
+                    "transactions that were open at the snapshot are"
+                )
             ),
             "let those transactions end, then `reencrypt verify`",
         );
@@ -104,7 +145,10 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     let unopened = sum(|c| c.unreadable);
     if unopened > 0 && !old_keys_known {
         return cannot_say(
-            format!("{unopened} values open under no key that was given, and the old key was not"),
+            format!(
+                "{} under no key that was given, and the old key was not",
+                counted(unopened, "value opens", "values open")
+            ),
             WITH_OLD_KEY,
         );
     }
@@ -116,7 +160,10 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     }
     if mismatched > 0 && !old_keys_known {
         return cannot_say(
-            format!("{mismatched} hashes do not fit their fields, and the old key was not given to try them"),
+            format!(
+                "{} not fit the field, and the old key was not given to try it",
+                counted(mismatched, "hash does", "hashes do")
+            ),
             WITH_OLD_KEY,
         );
     }
@@ -124,44 +171,55 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
         return cannot_say(place(finding), WITH_OLD_KEY);
     }
     if let Some(doubt) = doubt {
-        return cannot_say(doubt, "reencrypt doctor");
-    }
-    let unexplained = unopened + mismatched + late.unreadable + late.mismatched;
-    let other = past.other_old_key(plan);
-    if let Some(other) = other.as_ref().filter(|_| unexplained > 0) {
         return cannot_say(
-            format!("{other}: what opens under neither key may stand under that one"),
-            "give that key as the old one, then `reencrypt verify`",
+            doubt,
+            "`reencrypt key check --from REF` says how many values a key opens: give the right ones",
         );
     }
-    let unknown = past.unknown_old_key(plan);
-    if let Some(unknown) = unknown.as_ref().filter(|_| unexplained > 0) {
+    let unexplained = unopened + mismatched + late.unreadable + late.mismatched;
+    if let Some(Unvouched { code, message }) = unvouched.filter(|_| unexplained > 0) {
+        let next = match (*code, &past.hidden) {
+            (OTHER_OLD_KEY, _) => "give that key as the old one, then `reencrypt verify`",
+            (_, Some(_)) => "`reencrypt verify` with a role that may read the store",
+            (_, None) => "check the old key; `reencrypt run` with it rotates what is left of it",
+        };
         return cannot_say(
-            format!("{unexplained} values or hashes fit neither key, and {unknown}"),
-            match past.hidden {
-                Some(_) => "`reencrypt verify` with a role that may read the store",
-                None => "check the old key; `reencrypt run` with it rotates what is left of it",
-            },
+            format!(
+                "{} neither key, and {message}",
+                counted(unexplained, "value or hash fits", "values or hashes fit")
+            ),
+            next,
         );
     }
     let mut reason = "nothing that was read opens under the old key".to_owned();
-    if let Some(other) = other {
-        reason = format!("{reason} ({other})");
-    } else if let Some(unknown) = unknown {
-        reason = format!("{reason} ({unknown})");
+    if let (Some(unvouched), Some(_)) = (unvouched, &past.hidden) {
+        reason = format!("{reason} ({})", unvouched.message);
     }
     if unreadable > 0 {
-        reason = format!("{reason}; {unreadable} values open under neither key");
+        reason = format!("{reason}; {} under neither key", counted(unreadable, "value opens", "values open"));
     }
     if mismatched > 0 {
-        reason = format!("{reason}; {mismatched} hashes are neither key's value of their fields");
+        reason = format!("{reason}; {} neither key's value of its field", counted(mismatched, "hash is", "hashes are"));
     }
     if refused_plaintext > 0 {
-        reason =
-            format!("{reason}; {refused_plaintext} values stand unencrypted in columns that may hold no plaintext");
+        reason = format!(
+            "{reason}; {} unencrypted where no plaintext is allowed",
+            counted(refused_plaintext, "value stands", "values stand")
+        );
     }
-    let holds = unreadable + mismatched + refused_plaintext == 0;
-    let next = if unreadable + refused_plaintext > 0 { "reencrypt quarantine list" } else { "reencrypt plan" };
+    // Swapped keys look like this: all of it opens under the one that was given as new, and none of it was rotated to it.
+    let may_be_swapped = unvouched.is_some() && past.hidden.is_none() && sum(|c| c.new) > 0;
+    if may_be_swapped {
+        reason = format!("{reason}; whether that is the key that was in use, nothing tells");
+    }
+    let holds = unreadable + mismatched + refused_plaintext == 0 && !may_be_swapped;
+    let next = match () {
+        () if unreadable + refused_plaintext > 0 && past.quarantined => "reencrypt quarantine list",
+        () if may_be_swapped => {
+            "see that old and new are not swapped: the application writes with the new one. Then `reencrypt plan`"
+        }
+        () => "reencrypt plan",
+    };
     Statement { old_key_needed: Some(false), reason, holds, next: (!holds).then(|| next.to_owned()) }
 }
 
@@ -183,7 +241,7 @@ pub(super) fn doubt(plan: &Plan, acceptances: &[Acceptance], counts: &Counts) ->
     plan.tables.iter().zip(counts).find_map(|(table, slots)| {
         table.columns.iter().zip(slots).find_map(|(column, counts)| {
             let class = Refusal::Unreadable.as_str();
-            let all = counts.refusals.get(class).copied().unwrap_or_default();
+            let all = counts.of(Refusal::Unreadable);
             let accepted = summary::accepted(acceptances, &table.name.to_string(), &column.column, class, all);
             let gate = GateCounts {
                 opens_new: counts.classes.new,
@@ -192,10 +250,10 @@ pub(super) fn doubt(plan: &Plan, acceptances: &[Acceptance], counts: &Counts) ->
             };
             gate.refused(Ceiling::default()).then(|| {
                 format!(
-                    "{} values of {}.{} open under neither key and {} open: are these the right keys?",
-                    gate.fails,
+                    "of {}.{} {} under neither key and {} under one: are these the right keys?",
                     table.name,
-                    column.column,
+                    shown(&column.column),
+                    counted(gate.fails, "value opens", "values open"),
                     gate.opens_new + gate.opens_old
                 )
             })

@@ -1,13 +1,12 @@
-//! Pieces of a stored text that may be ciphertext of their own: strings of a JSON document, and long words.
+//! Pieces of a stored text that may be ciphertext of their own: strings of a JSON document, and what crypto takes for a part.
 use data_encoding::HEXLOWER_PERMISSIVE;
+use reencrypt_crypto::parts;
 use serde_json::Value;
 
 /// A document above this many bytes is not taken apart.
 const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 /// Pieces of one value that are looked at.
 const PIECES_MAX: usize = 256;
-/// A shorter word is no ciphertext: a nonce of 12 bytes and a tag of 16 have 40 characters of base64.
-const WORD_LEN_MIN: usize = 40;
 
 /// The pieces of `value`, bounded in number; none where it is one piece itself.
 pub(super) fn pieces(value: &[u8]) -> Vec<Vec<u8>> {
@@ -20,8 +19,7 @@ pub(super) fn pieces(value: &[u8]) -> Vec<Vec<u8>> {
     let document = text.trim_start().starts_with(['{', '[', '"']).then(|| serde_json::from_str(text).ok()).flatten();
     match document {
         Some(document) => strings(&document, &mut pieces),
-        None if text.contains(char::is_whitespace) => words(text, &mut pieces),
-        None => {}
+        None => pieces.extend(parts(value).map(<[u8]>::to_vec)),
     }
     pieces
 }
@@ -32,27 +30,21 @@ pub(super) fn elements(value: &[u8]) -> Vec<Vec<u8>> {
     pieces(value).into_iter().map(|piece| bytes(&piece).unwrap_or(piece)).collect()
 }
 
-/// Every string of a document, and the long words in those that are more than one.
+/// Every string of a document, and its parts.
 fn strings(document: &Value, pieces: &mut Vec<Vec<u8>>) {
     if pieces.len() >= PIECES_MAX {
         return;
     }
     match document {
-        Value::String(text) if text.contains(char::is_whitespace) => {
+        Value::String(text) => {
             pieces.push(text.clone().into_bytes());
-            words(text, pieces);
+            let room = PIECES_MAX.saturating_sub(pieces.len());
+            pieces.extend(parts(text.as_bytes()).take(room).map(<[u8]>::to_vec));
         }
-        Value::String(text) => pieces.push(text.clone().into_bytes()),
         Value::Array(items) => items.iter().for_each(|item| strings(item, pieces)),
         Value::Object(members) => members.values().for_each(|member| strings(member, pieces)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-}
-
-fn words(text: &str, pieces: &mut Vec<Vec<u8>>) {
-    let long = text.split_whitespace().filter(|word| word.len() >= WORD_LEN_MIN);
-    let room = PIECES_MAX.saturating_sub(pieces.len());
-    pieces.extend(long.take(room).map(|word| word.as_bytes().to_vec()));
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use super::{
     hashes::{Beside, explain},
 };
 use crate::{
-    BlindIndexSettings, Error, Finding, Keyring,
+    BlindIndexSettings, Error, Finding, Keyring, Severity,
     bind::selections,
-    nearest::shown,
+    nearest::{counted, shown},
     preflight::{hidden_rows, missing_select},
     survey::{Batch, Slots, blocking, rehearse, sample, throw_away_pair},
 };
@@ -296,8 +296,8 @@ impl TableScan {
     pub(crate) fn unopened(&self) -> Vec<Finding> {
         let finding = |(column, format, values): &(String, String, u64)| {
             let message = format!(
-                "{values} sampled values have the shape of {} and open under no given key: another key, or not this format; they are \
-                 neither rotated nor verified",
+                "{} the shape of {}, but no given key opens what has it: another key, or not this format. It is neither rotated nor verified",
+                counted(*values, "sampled value has", "sampled values have"),
                 shown(format)
             );
             Finding::warn("unopened_ciphertext", message).on(&self.table).at(column)
@@ -305,8 +305,9 @@ impl TableScan {
         self.shaped.iter().map(finding).collect()
     }
 
-    /// Columns that hold ciphertext as a part of something longer.
-    pub(crate) fn embedded(&self) -> Vec<Finding> {
+    /// Columns that hold ciphertext as a part of something longer: a failure where they `are_all` that was found.
+    pub(crate) fn embedded(&self, are_all: bool) -> Vec<Finding> {
+        let severity = if are_all { Severity::Fail } else { Severity::Warn };
         let finding = |pieces: &Pieces| {
             let (code, or) = match pieces.opens_old {
                 0 => ("unlisted_new_ciphertext", "the next rotation leaves it behind"),
@@ -316,15 +317,15 @@ impl TableScan {
             let message = match &pieces.array_type {
                 Some(array_type) => format!(
                     "elements of this column's arrays are ciphertext: of the sampled ones {under} open; columns of type {} cannot be rotated \
-                     yet, and {or}",
+                     yet, and {or}. Let the application rotate it, or keep it in columns of its own",
                     shown(array_type).trim_matches('`')
                 ),
                 None => format!(
                     "ciphertext stands inside longer texts or documents of this column: of its sampled pieces {under} open; this version \
-                     rotates whole values alone, and {or}"
+                     rotates whole values alone, and {or}. Let the application rotate it, or keep it in columns of its own"
                 ),
             };
-            Finding::warn(code, message).on(&self.table).at(&pieces.column)
+            Finding::new(severity, code, message).on(&self.table).at(&pieces.column)
         };
         self.pieces.iter().map(finding).collect()
     }

@@ -1,7 +1,7 @@
 //! What the role may do, and the statements that grant what is missing.
-use super::{Subject, relation::quoted};
+use super::Subject;
 use crate::{Finding, Severity};
-use reencrypt_db::{Dialect, Table, TableKind, TableName};
+use reencrypt_db::{Dialect, Table, TableKind, TableName, typed};
 use std::collections::BTreeSet;
 
 /// Leaves for which a statement is printed.
@@ -18,8 +18,8 @@ pub(super) fn select(subject: &Subject<'_>) -> Vec<Finding> {
         let row_key = table.row_key.iter().map(|column| column.name.as_str());
         for name in row_key.chain(subject.configured()) {
             let refused = table.column(name).is_some_and(|column| !column.can_select);
-            if refused && !columns.contains(&quoted(name)) {
-                columns.push(quoted(name));
+            if refused && !columns.contains(&typed(name)) {
+                columns.push(typed(name));
             }
         }
     }
@@ -38,7 +38,7 @@ pub(super) fn update(subject: &Subject<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let refused = |name: &&str| table.column(name).is_some_and(|column| !column.can_update);
-    let columns: Vec<String> = subject.configured().filter(refused).map(quoted).collect();
+    let columns: Vec<String> = subject.configured().filter(refused).map(typed).collect();
     let statements = on_columns("UPDATE", table, &subject.server.role, &columns);
     missing(subject, subject.for_writing(), "UPDATE", statements, "a run needs it, plan and verify do not")
 }
@@ -46,13 +46,13 @@ pub(super) fn update(subject: &Subject<'_>) -> Vec<Finding> {
 /// That `role` cannot look at these columns (all without one), and the statements that would let it.
 pub(crate) fn missing_select(table: &Table, role: &str, columns: &[String]) -> String {
     let mut statements = usage(table, role);
-    let columns: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+    let columns: Vec<String> = columns.iter().map(|name| typed(name)).collect();
     match columns.as_slice() {
         [] if table.privileges.select && table.privileges.select_system => {}
         [] => statements.extend(on_relations(table, role, "SELECT")),
         columns => statements.extend(on_columns("SELECT", table, role, columns)),
     }
-    format!("the role {} lacks SELECT: `{}`", quoted(role), statements.join(" "))
+    format!("the role {} lacks SELECT: `{}`", typed(role), statements.join(" "))
 }
 
 fn missing(
@@ -65,7 +65,7 @@ fn missing(
     if statements.is_empty() {
         return Vec::new();
     }
-    let role = quoted(&subject.server.role);
+    let role = typed(&subject.server.role);
     let message = format!("the role {role} lacks {privilege} ({why}): `{}`", statements.join(" "));
     vec![Finding::new(severity, "privilege_missing", message).on(&subject.table.name)]
 }
@@ -77,7 +77,7 @@ fn usage(table: &Table, role: &str) -> Vec<String> {
     }
     let leaves = table.leaves.iter().map(|leaf| &leaf.name.schema);
     let schemas: BTreeSet<&String> = leaves.chain([&table.name.schema]).collect();
-    schemas.iter().map(|schema| format!("GRANT USAGE ON SCHEMA {} TO {};", quoted(schema), quoted(role))).collect()
+    schemas.iter().map(|schema| format!("GRANT USAGE ON SCHEMA {} TO {};", typed(schema), typed(role))).collect()
 }
 
 fn on_columns(privilege: &str, table: &Table, role: &str, columns: &[String]) -> Vec<String> {
@@ -89,9 +89,9 @@ fn on_columns(privilege: &str, table: &Table, role: &str, columns: &[String]) ->
 
 /// A statement for the table and each of its partitions, whose own privileges count.
 fn on_relations(table: &Table, role: &str, privilege: &str) -> Vec<String> {
-    let role = quoted(role);
+    let role = typed(role);
     let statement = |relation: &TableName| {
-        let relation = format!("{}.{}", quoted(&relation.schema), quoted(&relation.name));
+        let relation = format!("{}.{}", typed(&relation.schema), typed(&relation.name));
         format!("GRANT {privilege} ON {relation} TO {role};")
     };
     let mut statements = vec![statement(&table.name)];

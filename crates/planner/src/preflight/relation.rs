@@ -1,7 +1,7 @@
 //! Whether a relation can be walked and rewritten as a whole.
 use super::Subject;
 use crate::{Finding, TriggerPolicy, nearest::shown};
-use reencrypt_db::{Dialect, RowSecurity, Table, TableKind};
+use reencrypt_db::{Dialect, RowSecurity, Table, TableKind, typed};
 
 /// Only tables and partitioned tables hold rows of their own.
 pub(crate) fn kind(table: &Table) -> Option<Finding> {
@@ -39,7 +39,7 @@ pub(super) fn row_security(subject: &Subject<'_>) -> Vec<Finding> {
 
 /// That row-level security hides rows from `role`, and what helps.
 pub(crate) fn hidden_rows(role: &str) -> String {
-    let role = quoted(role);
+    let role = typed(role);
     format!(
         "row-level security is in force for the role {role} and may hide rows from it: use the table's owner (without FORCE ROW LEVEL \
          SECURITY) or a role with BYPASSRLS, for example `ALTER ROLE {role} BYPASSRLS;`"
@@ -88,7 +88,7 @@ pub(super) fn publications(subject: &Subject<'_>) -> Vec<Finding> {
     }
     let names = table.publications.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
     let finding = if table.update_refused_by_publication {
-        let relation = format!("{}.{}", quoted(&table.name.schema), quoted(&table.name.name));
+        let relation = format!("{}.{}", typed(&table.name.schema), typed(&table.name.name));
         let message = format!(
             "the table is published ({names}) without a replica identity, and the server refuses its UPDATEs: `ALTER TABLE {relation} \
              REPLICA IDENTITY FULL;`, or take it out of the publication"
@@ -117,18 +117,4 @@ pub(super) fn collations(subject: &Subject<'_>) -> Vec<Finding> {
         subject.table.row_key.iter().any(|column| column.name == collation.column)
     };
     subject.table.collation_mismatches.iter().filter(walked).map(finding).collect()
-}
-
-/// An identifier in double quotes, as it stands in an SQL statement for a person.
-pub(super) fn quoted(name: &str) -> String {
-    let mut text = String::from("\"");
-    for c in name.chars() {
-        match c {
-            '"' => text.push_str("\"\""),
-            c if c.is_control() => text.extend(c.escape_default()),
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-    text
 }

@@ -1,18 +1,17 @@
 //! The server and what stands around it.
-use super::relation::quoted;
 use crate::{Finding, Severity};
-use reencrypt_db::{Dialect, Identity, Limits, Server, TlsMode};
+use reencrypt_db::{Limits, Server, TlsMode};
 
 /// A snapshot older than this keeps dead row versions from being removed for longer than a plan should pass over, in
 /// seconds.
 const SNAPSHOT_AGE_WARN_S: u64 = 300;
 
 /// Writable, with room for the store, and whoever is attached to it.
-pub(crate) fn server(server: &Server, identity: &Identity, dialect: Dialect, for_run: bool) -> Vec<Finding> {
+pub(crate) fn server(server: &Server, for_run: bool) -> Vec<Finding> {
     let severity = if for_run { Severity::Fail } else { Severity::Warn };
     let mut findings = Vec::new();
     findings.extend(writable(server, severity));
-    findings.extend(store(server, identity, dialect, severity));
+    findings.extend(store(server, severity));
     findings.extend(weak_tls(server));
     findings.extend(standbys(server));
     findings.extend(idle_slots(server));
@@ -27,20 +26,17 @@ fn writable(server: &Server, severity: Severity) -> Option<Finding> {
     server.read_only.then(|| Finding::new(severity, "read_only_server", message))
 }
 
-fn store(server: &Server, identity: &Identity, dialect: Dialect, severity: Severity) -> Option<Finding> {
-    if server.can_create_store || server.read_only {
+fn store(server: &Server, severity: Severity) -> Option<Finding> {
+    let grants: Vec<&str> =
+        server.store_grants.read.iter().chain(&server.store_grants.write).map(String::as_str).collect();
+    if grants.is_empty() || server.read_only {
         return None;
     }
-    let role = quoted(&server.role);
-    let way = match (dialect, server.store_exists) {
-        (Dialect::Sqlite, _) => "make the database file and its folder writable for this user".to_owned(),
-        (Dialect::Postgres, true) => format!("`GRANT USAGE, CREATE ON SCHEMA reencrypt TO {role};`"),
-        (Dialect::Postgres, false) => format!(
-            "`CREATE SCHEMA reencrypt AUTHORIZATION {role};`, or `GRANT CREATE ON DATABASE {} TO {role};`",
-            quoted(&identity.database)
-        ),
-    };
-    let message = format!("a run keeps its checkpoint in the database, and the role cannot make its tables: {way}");
+    let what = if server.store_exists { "use" } else { "make" };
+    let message = format!(
+        "a run keeps its checkpoint in the database, and the role cannot {what} its store: `{}`",
+        grants.join(" ")
+    );
     Some(Finding::new(severity, "store_privilege_missing", message))
 }
 

@@ -2,8 +2,8 @@ use super::*;
 use crate::{ColumnSettings, Configuration, Keyring, Kind, TriggerPolicy};
 use reencrypt_crypto::{KeyPair, PlaintextPolicy, SecretKey};
 use reencrypt_db::{
-    Collation, Column, ColumnKind, Identity, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, TableKind, TableName,
-    TlsMode, Trigger,
+    Collation, Column, ColumnKind, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, StoreGrants, TableKind,
+    TableName, TlsMode, Trigger,
 };
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ fn a_server() -> Server {
         bypasses_row_security: false,
         free_connections: 50,
         store_exists: false,
-        can_create_store: true,
+        store_grants: StoreGrants::default(),
         standbys: 0,
         oldest_snapshot_s: None,
         oldest_transaction_s: None,
@@ -200,7 +200,7 @@ fn names_in_statements_are_quoted_and_control_characters_escaped() {
     };
     let findings = super::table(&subject);
     let [finding] = findings.as_slice() else { panic!("{findings:#?}") };
-    let statement = "GRANT SELECT (xmin, ctid) ON \"public\".\"we\"\"ird\\n\" TO \"ro\"\"le\";";
+    let statement = r#"GRANT SELECT (xmin, ctid) ON "public".U&"we""ird\000a" TO "ro""le";"#;
     assert!(finding.message.contains(statement), "{}", finding.message);
     assert!(!format!("{}{}", finding.message, finding.table.clone().unwrap()).contains('\n'));
 }
@@ -239,17 +239,17 @@ fn only_tables_have_rows_of_their_own() {
 
 #[test]
 fn a_server_is_looked_at_for_what_a_run_does_to_it() {
-    let identity = Identity { address: "h:5432".into(), database: "clinic".into(), system: String::new() };
     let found = |server: Server, for_run| {
-        let findings = super::server(&server, &identity, Dialect::Postgres, for_run);
+        let findings = super::server(&server, for_run);
         findings.into_iter().map(|finding| (finding.severity, finding.code)).collect::<Vec<_>>()
     };
     let is = |severity, code: &str| vec![(severity, code.to_owned())];
     assert_eq!(found(a_server(), true), []);
-    let read_only = Server { read_only: true, can_create_store: false, ..a_server() };
+    let store_grants = StoreGrants { read: vec![], write: vec!["GRANT".into()] };
+    let read_only = Server { read_only: true, store_grants: store_grants.clone(), ..a_server() };
     assert_eq!(found(read_only.clone(), true), is(Severity::Fail, "read_only_server"));
     assert_eq!(found(read_only, false), is(Severity::Warn, "read_only_server"));
-    let no_store = Server { can_create_store: false, ..a_server() };
+    let no_store = Server { store_grants, ..a_server() };
     assert_eq!(found(no_store, true), is(Severity::Fail, "store_privilege_missing"));
     assert_eq!(found(Server { standbys: 2, ..a_server() }, true), is(Severity::Warn, "standby_attached"));
     assert_eq!(found(Server { tls: Some(TlsMode::VerifyFull), ..a_server() }, true), []);

@@ -1,6 +1,10 @@
 //! What was read of a table, slot by slot, and what it says.
 use super::{Batch, ClassCounts, Exposure, exposure::ExposureTally, rehearsal::Rehearsed};
-use crate::{Ceiling, Finding, GateCounts, Plan, TablePlan, nearest::shown, plan::PlanKey};
+use crate::{
+    Ceiling, Finding, GateCounts, Plan, TablePlan,
+    nearest::{counted, shown},
+    plan::PlanKey,
+};
 use reencrypt_crypto::{Class, Classified, Refusal};
 use reencrypt_db::{Table, TableName};
 
@@ -17,6 +21,8 @@ pub(super) struct Slot {
     counts: ClassCounts,
     gate: GateCounts,
     damaged: u64,
+    /// under the old key of another pair
+    other_pair: u64,
     rehearsed: Rehearsed,
     /// of the column, in characters
     length_max: Option<u32>,
@@ -122,6 +128,10 @@ impl Slot {
                     // Its outer layer opened.
                     Refusal::Nested | Refusal::Undeclared | Refusal::Embedded => self.gate.opens_new += 1,
                     Refusal::Unreadable | Refusal::ResealMismatch => self.gate.fails += 1,
+                    Refusal::OtherPair => {
+                        self.other_pair += 1;
+                        self.gate.fails += 1;
+                    }
                     Refusal::Plaintext => {}
                 }
             }
@@ -135,6 +145,8 @@ pub(super) fn findings(plan: &TablePlan, tally: &Tally, key: Option<&PlanKey>, c
     for (column, slot) in plan.columns.iter().zip(&tally.slots) {
         let found = [
             wrong_key(slot, key, &plan.key, ceiling),
+            unopened(slot, key),
+            other_pair(slot, &plan.key),
             near_miss(slot),
             nested(slot, column.nesting_max),
             undeclared(slot, &column.read),
@@ -145,7 +157,8 @@ pub(super) fn findings(plan: &TablePlan, tally: &Tally, key: Option<&PlanKey>, c
         findings.extend(found.into_iter().flatten().map(|finding| finding.on(&plan.name).at(&column.column)));
     }
     for (index, slot) in plan.blind_indexes.iter().zip(&tally.slots[plan.columns.len()..]) {
-        findings.extend(overflow(slot).map(|finding| finding.on(&plan.name).at(&index.column)));
+        let found = [other_pair(slot, &plan.key), overflow(slot)];
+        findings.extend(found.into_iter().flatten().map(|finding| finding.on(&plan.name).at(&index.column)));
     }
     findings
 }
@@ -154,7 +167,9 @@ pub(super) fn findings(plan: &TablePlan, tally: &Tally, key: Option<&PlanKey>, c
 fn wrong_key(slot: &Slot, key: Option<&PlanKey>, pair: &str, ceiling: Ceiling) -> Option<Finding> {
     let old = key?.old?;
     let GateCounts { opens_new, opens_old, fails } = slot.gate;
-    if !slot.gate.refused(ceiling) {
+    // Without the new key nothing tells what was rotated already from what another key is needed for.
+    let may_be_rotated = key?.new.is_none() && opens_old > 0;
+    if may_be_rotated || !slot.gate.refused(ceiling) {
         return None;
     }
     let new = key?.new.map_or_else(|| "not given".to_owned(), |print| print.to_string());
@@ -177,10 +192,34 @@ fn wrong_key(slot: &Slot, key: Option<&PlanKey>, pair: &str, ceiling: Ceiling) -
     Some(Finding::fail("wrong_key", message))
 }
 
+/// Without the new key: what the old one does not open.
+fn unopened(slot: &Slot, key: Option<&PlanKey>) -> Option<Finding> {
+    let GateCounts { opens_old, fails, .. } = slot.gate;
+    let message = format!(
+        "of {} with the format's exact shape {fails} do not open under the old key, and no new key was given: they are rotated already, or stand \
+         under another key. Give the new key too, to tell which",
+        counted(slot.gate.shaped(), "value", "values"),
+    );
+    let found = key?.new.is_none() && opens_old > 0 && fails > 0;
+    found.then(|| Finding::warn("unopened_values", message))
+}
+
+fn other_pair(slot: &Slot, pair: &str) -> Option<Finding> {
+    let (other, seen) = (slot.other_pair, slot.counts.seen);
+    let message = format!(
+        "{other} of {} read stand under the old key of another pair than {}, the table's: a run leaves them as they are, and that \
+         key stays needed. They are rotated by a run in which the table's pair has that old key and this new one",
+        counted(seen, "value", "values"),
+        shown(pair)
+    );
+    (other > 0).then(|| Finding::warn("other_pair", message))
+}
+
 fn near_miss(slot: &Slot) -> Option<Finding> {
     let (damaged, seen) = (slot.damaged, slot.counts.seen);
     let message = format!(
-        "{damaged} of {seen} values read are almost of the format's shape: damaged ciphertext, which a run leaves as it is and quarantines"
+        "{damaged} of {} read are almost of the format's shape: damaged ciphertext, which a run leaves as it is and quarantines",
+        counted(seen, "value", "values")
     );
     (damaged > 0).then(|| Finding::warn("near_miss", message))
 }
@@ -219,8 +258,9 @@ fn embedded(slot: &Slot) -> Option<Finding> {
 fn refused_plaintext(slot: &Slot, policy: reencrypt_crypto::PlaintextPolicy) -> Option<Finding> {
     let (plaintext, seen) = (slot.counts.plaintext, slot.counts.seen);
     let message = format!(
-        "{plaintext} of {seen} values read are not encrypted, and the column refuses plaintext: a run quarantines them. Declare `plaintext \
-         = \"keep\"` to leave them, or \"encrypt\" to encrypt them"
+        "{plaintext} of {} read are not encrypted, and the column refuses plaintext: a run quarantines them. Declare `plaintext \
+         = \"keep\"` to leave them, or \"encrypt\" to encrypt them",
+        counted(seen, "value", "values")
     );
     let refused = policy == reencrypt_crypto::PlaintextPolicy::Refuse && plaintext > 0;
     refused.then(|| Finding::warn("plaintext_refused", message))

@@ -63,7 +63,7 @@ fn table_findings(scan: &TableScan, listed: &BTreeSet<(TableName, String)>) -> V
         scan.unopened().into_iter().filter(|finding| finding.column.as_deref().is_none_or(|column| !is_listed(column))),
     );
     // A column that is named does not reach what stands inside its texts.
-    findings.extend(scan.embedded());
+    findings.extend(scan.embedded(false));
     for index in scan.explained.iter().filter(|index| !is_listed(&index.column)) {
         let message = format!(
             "the configuration does not name this column, and it holds keyed hashes of {}: declare it as [[table.blind_index]], or every \

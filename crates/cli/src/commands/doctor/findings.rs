@@ -1,6 +1,6 @@
 //! What the plan's own checks found, by what they look at.
 use super::{Check, Status};
-use reencrypt_db::{Dialect, Server};
+use reencrypt_db::{Dialect, Server, typed};
 use reencrypt_planner::{Finding, Plan, Severity};
 
 /// One line where nothing was found, else one a finding.
@@ -29,7 +29,7 @@ const GROUPS: [Group; 9] = [
         codes: &["privilege_missing", "not_examined"],
         pass: |_, server| match server.role.as_str() {
             "" => "a file has no roles".to_owned(),
-            role => format!("the role {role:?} may read and write every configured column"),
+            role => format!("the role {} may read and write every configured column", typed(role)),
         },
         of_tables: true,
         postgres_only: true,
@@ -47,7 +47,7 @@ const GROUPS: [Group; 9] = [
     Group {
         name: "row_security",
         codes: &["rls_active"],
-        pass: |_, server| format!("no policy hides rows from the role {:?}", server.role),
+        pass: |_, server| format!("no policy hides rows from the role {}", typed(&server.role)),
         of_tables: true,
         postgres_only: true,
     },
@@ -123,7 +123,7 @@ fn superuser(server: &Server, dialect: Dialect) -> Option<Check> {
     bypasses.then(|| {
         Check::warn(
             "role",
-            format!("the role {:?} is a superuser or bypasses row-level security: it may do more than a run needs", server.role),
+            format!("the role {} is a superuser or bypasses row-level security: it may do more than a run needs", typed(&server.role)),
             "use a role with SELECT and UPDATE on the configured columns and a schema for the store alone (docs/operations.md)",
         )
     })

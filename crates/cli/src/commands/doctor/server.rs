@@ -2,7 +2,7 @@
 use super::{Check, findings, room};
 use crate::{arguments::Purpose, failure::Failure, settings::Settings};
 use reencrypt_crypto::Pool;
-use reencrypt_db::{Database, Dialect, Mode, Server, Session, TlsMode};
+use reencrypt_db::{Database, Dialect, Mode, Server, Session, TlsMode, typed};
 use reencrypt_engine::judge_past;
 use reencrypt_planner::{Configuration, Discovery, Keyring, Plan, discover, draft};
 use std::sync::Arc;
@@ -102,8 +102,10 @@ fn version(server: &Server, dialect: Dialect) -> Check {
         return Check::pass("server", format!("SQLite {}", server.version));
     }
     let what = format!(
-        "PostgreSQL {} as role {:?}, {} connection(s) free",
-        server.version, server.role, server.free_connections
+        "PostgreSQL {} as role {}, {} connection(s) free",
+        server.version,
+        typed(&server.role),
+        server.free_connections
     );
     match server.free_connections {
         free if free < CONNECTIONS_MIN => Check::fail(
@@ -134,8 +136,8 @@ fn transactions(server: &Server, dialect: Dialect, purpose: Purpose) -> Option<C
         true => Check::pass(name, format!("none has been open for {TRANSACTION_AGE_WARN_S} s")),
         false => Check::warn(
             name,
-            format!("the role {:?} cannot see how long the transactions of others have been open", server.role),
-            format!("`GRANT pg_read_all_stats TO \"{}\";`", server.role.replace('"', "\"\"")),
+            format!("the role {} cannot see how long the transactions of others have been open", typed(&server.role)),
+            format!("`GRANT pg_read_all_stats TO {};`", typed(&server.role)),
         ),
     })
 }
@@ -154,7 +156,7 @@ mod tests {
             bypasses_row_security: false,
             free_connections: 50,
             store_exists: true,
-            can_create_store: true,
+            store_grants: reencrypt_db::StoreGrants::default(),
             standbys: 0,
             oldest_snapshot_s: None,
             oldest_transaction_s: None,
