@@ -53,6 +53,7 @@ mod refusals;
 mod rerun;
 mod row_keys;
 mod signals;
+mod sources;
 mod support;
 mod tls;
 mod untouched;
