@@ -55,6 +55,7 @@ mod row_keys;
 mod signals;
 mod sources;
 mod support;
+mod surroundings;
 mod tls;
 mod untouched;
 mod verify_races;
