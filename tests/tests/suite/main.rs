@@ -35,6 +35,7 @@ macro_rules! in_waves {
 
 mod canary;
 mod commit_lost;
+mod credentials;
 mod doctor;
 mod exposure;
 #[cfg(feature = "failpoints")]
