@@ -40,6 +40,7 @@ mod doctor;
 mod exposure;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod incident;
 mod keys;
 mod kill;
 mod large;

@@ -123,7 +123,8 @@ fn text(answer: &Answer, matches: &[&str]) -> String {
     for compared in &answer.compared {
         let _ = match &compared.fingerprint {
             Ok(print) => writeln!(text, "  {}  {print}", compared.name),
-            Err(e) => writeln!(text, "  {}  could not be read: {e}", compared.name),
+            // The message begins with the name.
+            Err(e) => writeln!(text, "  {e}"),
         };
     }
     text
