@@ -43,8 +43,18 @@ impl Aws {
 
     /// A new secret with this text; returns its name.
     pub async fn secret(&self, text: &str) -> String {
+        self.make_secret(json!({ "SecretString": text })).await
+    }
+
+    /// A new secret that is bytes and no text; returns its name.
+    pub async fn binary_secret(&self, bytes: &[u8]) -> String {
+        self.make_secret(json!({ "SecretBinary": data_encoding::BASE64.encode(bytes) })).await
+    }
+
+    async fn make_secret(&self, mut value: Value) -> String {
         let name = format!("test/{}", unique());
-        self.call("secretsmanager", "CreateSecret", json!({ "Name": name, "SecretString": text })).await;
+        value["Name"] = name.as_str().into();
+        self.call("secretsmanager", "CreateSecret", value).await;
         name
     }
 

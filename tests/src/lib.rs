@@ -33,6 +33,7 @@ mod report;
 mod row_key;
 mod seeding;
 mod sqlite;
+mod standby;
 mod store;
 mod writers;
 
@@ -56,5 +57,6 @@ pub use report::report;
 pub use row_key::RowKey;
 pub use seeding::{Content, Seeding, Stored};
 pub use sqlite::{Journal, Sqlite};
+pub use standby::Standby;
 pub use store::{Progress, Store};
 pub use writers::{WriteKey, Writers};

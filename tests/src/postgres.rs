@@ -99,6 +99,14 @@ impl Postgres {
         PASSWORD
     }
 
+    /// The owner's password.
+    pub(crate) fn owner_password(&self) -> String {
+        let url = owner_url(&self.name);
+        let credentials =
+            url.split("//").nth(1).and_then(|rest| rest.split('@').next()).expect("a user and a password");
+        credentials.split_once(':').expect("a password").1.to_owned()
+    }
+
     /// A connection of its own.
     pub async fn connect(&self, role: Role) -> PgConnection {
         connect(&self.url(role)).await

@@ -1,7 +1,10 @@
 //! The process's variables, with those of dotenv files under them.
 use crate::{KeyError, process};
-use std::{collections::BTreeMap, env, fmt, path::Path};
+use std::{collections::BTreeMap, env, fmt, fs, path::Path};
 use zeroize::Zeroizing;
+
+/// What some editors write in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The process's variables over those of a dotenv file. Values never appear in `Debug`.
 #[derive(Default)]
@@ -22,13 +25,12 @@ impl Environment {
         set.filter(|name| !process::forget_variable(name)).collect()
     }
 
-    /// Adds the variables of a dotenv file; the real environment wins. Returns the names whose values differ, sorted.
+    /// Adds the variables of a dotenv file; the real environment wins. Returns the names whose values differ, sorted. A file that gives one
+    /// variable two values is refused: some applications take the first of them, others the last.
     pub fn add_dotenv(&mut self, path: &Path) -> Result<Vec<String>, KeyError> {
         let unreadable = |source| KeyError::EnvironmentFile { path: path.to_owned(), source };
-        let lines = dotenvy::from_path_iter(path).map_err(|e| match e {
-            dotenvy::Error::Io(source) => unreadable(source),
-            _ => KeyError::EnvironmentLine { path: path.to_owned(), variables: 0 },
-        })?;
+        let text = Zeroizing::new(fs::read(path).map_err(unreadable)?);
+        let lines = dotenvy::from_read_iter(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text));
         let mut of_file: BTreeMap<String, Zeroizing<String>> = BTreeMap::new();
         for (variables, line) in lines.enumerate() {
             let (name, value) = line.map_err(|e| match e {
@@ -36,7 +38,10 @@ impl Environment {
                 // The error holds the line: it is dropped here.
                 _ => KeyError::EnvironmentLine { path: path.to_owned(), variables },
             })?;
-            of_file.entry(name).or_insert(Zeroizing::new(value));
+            let value = Zeroizing::new(value);
+            if *of_file.entry(name.clone()).or_insert_with(|| value.clone()) != value {
+                return Err(KeyError::EnvironmentTwice { path: path.to_owned(), name });
+            }
         }
         let mut differing = Vec::new();
         for (name, value) in of_file {
@@ -87,7 +92,7 @@ mod tests {
     #[test]
     fn the_real_environment_wins_and_differences_are_told() {
         let mut environment = environment(&[("A", "real"), ("B", "same"), ("Z", "real")]);
-        let file = dotenv("# keys\nZ=file\nexport A='file'\nB=same\nC=\"file\"\nC=again\n");
+        let file = dotenv("\u{feff}# keys\r\nZ=file\nexport A='file'\nB=same\nC=\"file\"\nC=file\n");
         assert_eq!(environment.add_dotenv(file.path()).unwrap(), ["A", "Z"]);
         let values = ["A", "B", "C", "D"].map(|name| environment.get(name));
         assert_eq!(values, [Some("real"), Some("same"), Some("file"), None]);
@@ -102,6 +107,15 @@ mod tests {
         assert!(!shown.contains("secret") && shown.contains("first 1 variables"), "{shown}");
         let missing = environment(&[]).add_dotenv(Path::new("/nonexistent/.env")).unwrap_err();
         assert_eq!((missing.code(), missing.to_string().contains("/nonexistent/.env")), ("env_file", true));
+    }
+
+    #[test]
+    fn two_values_of_a_variable_are_refused() {
+        let file = dotenv("A=1\nNEW_KEY=secret\nNEW_KEY='another'\n");
+        let e = environment(&[("NEW_KEY", "real")]).add_dotenv(file.path()).unwrap_err();
+        let shown = format!("{e} {e:?} {}", e.hint());
+        assert_eq!(e.code(), "env_file");
+        assert!(shown.contains("NEW_KEY") && !shown.contains("secret") && !shown.contains("another"), "{shown}");
     }
 
     #[test]

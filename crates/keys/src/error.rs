@@ -96,6 +96,14 @@ pub enum KeyError {
         /// variables read before it
         variables: usize,
     },
+    /// The dotenv file gives a variable two values. Applications differ in which of them they take.
+    #[error("environment file {path}: {name} stands there twice, with two values")]
+    EnvironmentTwice {
+        /// the file
+        path: PathBuf,
+        /// the variable
+        name: String,
+    },
 }
 
 /// Why a file is not taken for a secret.
@@ -129,7 +137,7 @@ impl KeyError {
             Self::FileUnreadable { .. } | Self::FileRefused { .. } => "key_file",
             Self::Aws { problem, .. } => problem.code(),
             Self::NoRandomness => "no_randomness",
-            Self::EnvironmentFile { .. } | Self::EnvironmentLine { .. } => "env_file",
+            Self::EnvironmentFile { .. } | Self::EnvironmentLine { .. } | Self::EnvironmentTwice { .. } => "env_file",
         }
     }
 
@@ -152,8 +160,12 @@ impl KeyError {
             Self::Missing { place, .. } => format!("put the secret into {place}, or name another place for it"),
             Self::Malformed { .. } | Self::Length { .. } => {
                 "a key is 32 bytes: 64 hex digits (as `openssl rand -hex 32` prints them), or with decode = \"base64\" \
-                 44 characters, or with decode = \"raw\" the bytes themselves"
+                 44 characters, or with decode = \"raw\" the bytes themselves; nothing else stands there, no quotes, blanks, 0x or byte order \
+                 mark"
                     .to_owned()
+            }
+            Self::FileUnreadable { path, .. } if path.starts_with("~") => {
+                "a path is taken as it stands, and ~ is no home directory: write it out".to_owned()
             }
             Self::FileUnreadable { path, .. } => format!("see `ls -l {}`", path.display()),
             Self::FileRefused { path, reason: FileRefusal::Exposed { .. }, .. } => {
@@ -170,6 +182,9 @@ impl KeyError {
             }
             Self::EnvironmentLine { .. } => {
                 "write one NAME=VALUE a line; values with blanks, # or $ stand in single quotes".to_owned()
+            }
+            Self::EnvironmentTwice { name, .. } => {
+                format!("leave the line that the application takes, and remove the other ones with {name}")
             }
         }
     }

@@ -4,24 +4,28 @@ use reencrypt_tests::{
     Audit, Aws, AwsAnswer, AwsStub, Configuration, Database, Finished, KEYS, Operator, Role, Seeding,
 };
 use serde_json::json;
+use tokio::sync::RwLock;
 
 /// Random, and of no other purpose.
 const JWT: &str = "b1946ac92492d2347c6235b4d2611184f0a7e1d6c2f5e83a9d40b7c6152e9f38";
 const JWT_OLD: &str = "591785b794601e212b260e25925636fd07c3f1a98ed24b605e7f9013c2d8ab64";
 
+/// Held for reading while nothing is to stand beside the cluster, and for writing while something does.
+pub(crate) static CLUSTER: RwLock<()> = RwLock::const_new(());
+
 /// An operator who also has the application's secrets.
-fn healthy(db: &Database) -> Operator {
+pub(crate) fn healthy(db: &Database) -> Operator {
     operator(db).set("JWT_SECRET", JWT).set("ENCRYPTION_KEY", &KEYS.old_hex())
 }
 
 /// The names of the checks with a status.
-fn names(finished: &Finished, status: &str) -> Vec<String> {
+pub(crate) fn names(finished: &Finished, status: &str) -> Vec<String> {
     finished.checks(status).into_iter().map(|(name, _)| name).collect()
 }
 
 /// The one check that fails, with this name and these words.
 #[track_caller]
-fn expect_failure(finished: &Finished, name: &str, words: &[&str]) {
+pub(crate) fn expect_failure(finished: &Finished, name: &str, words: &[&str]) {
     assert_eq!(finished.code(), Some(1), "{finished}");
     let failed = finished.checks("fail");
     let told = failed.iter().find(|(failed, _)| failed == name);
@@ -33,6 +37,7 @@ fn expect_failure(finished: &Finished, name: &str, words: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_all_is_well_nothing_fails_and_nothing_is_written() {
+    let _alone = CLUSTER.read().await;
     let seeding = Seeding::clean(300);
     for db in [Database::postgres(&seeding).await, Database::sqlite(&seeding).await] {
         let audit = Audit::new(&seeding, db.patients().await);

@@ -1,7 +1,7 @@
 //! Keys in AWS: the guide's procedure from a new key to the proof, and every way in which a key is not to be had. Nothing is written then.
 use crate::{Engine, TOOL, operator};
 use reencrypt_tests::{
-    Audit, Aws, AwsAnswer, AwsStub, Canary, Configuration, Database, KEYS, Keys, Operator, Random, Role, Seeding, Store,
+    Audit, Aws, AwsAnswer, AwsStub, Canary, Configuration, Database, KEYS, Keys, Operator, Random, Seeding, Store,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -332,32 +332,4 @@ async fn key_check_tells_our_key_from_another() {
     let literal = operator.run(&["key", "check", "--from", &KEYS.old_hex()]).await;
     literal.expect_refusal("key_reference", &["env:NAME"]);
     assert!(!literal.stdout.contains(&KEYS.old_hex()), "the key was repeated");
-}
-
-/// The password is changed and every session ended in the middle of a run: the URL is read again, and the run ends.
-#[tokio::test(flavor = "multi_thread")]
-async fn database_credentials_that_rotate_are_fetched_again() {
-    let aws = Aws::emulated();
-    let seeding = Seeding::clean(2000);
-    let db = Database::postgres(&seeding).await;
-    let audit = Audit::new(&seeding, db.patients().await);
-    let secret = aws.secret(&json!({ "url": db.url() }).to_string()).await;
-    let operator = operator(&db).unset("DATABASE_URL").aws(&aws.url());
-    let head = format!("[database]\nurl = \"aws-secretsmanager:{secret}#url\"\n");
-    operator.configure(&Configuration { head, ..Configuration::default() }.text());
-    let mut running = operator.start(&["run", "--yes", "--batch-rows", "50", "--max-rows-per-second", "600"]);
-    while !running.has_ended() && Store(&db).progress().await.rows < 200 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let role = db.as_postgres().role(Role::Run);
-    let password = "another-password-since-this-moment";
-    db.execute(&format!("ALTER ROLE {role} PASSWORD '{password}'")).await;
-    aws.put(&secret, &json!({ "url": db.url().replace(db.as_postgres().password(), password) }).to_string()).await;
-    db.execute(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")).await;
-    let ended = running.finish().await.expect_code(0);
-    assert_eq!(ended.state(), "finished", "{ended}");
-    assert_eq!(ended.column("zip")["rotated"], 2000, "{ended}");
-    audit.assert_rotated(&db.patients().await);
-    let said = format!("{}{}", ended.stdout, ended.stderr);
-    assert!(!said.contains(password) && !said.contains(db.as_postgres().password()), "a password was shown");
 }

@@ -35,10 +35,12 @@ macro_rules! in_waves {
 
 mod canary;
 mod commit_lost;
+mod credentials;
 mod doctor;
 mod exposure;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod incident;
 mod keys;
 mod kill;
 mod large;
@@ -53,7 +55,9 @@ mod refusals;
 mod rerun;
 mod row_keys;
 mod signals;
+mod sources;
 mod support;
+mod surroundings;
 mod tls;
 mod untouched;
 mod verify_races;

@@ -10,7 +10,7 @@ use reencrypt_crypto::{Fingerprint, KeyPair, SecretKey};
 use reencrypt_engine::{self as engine, ColumnReport, Report, Silent};
 use reencrypt_keys::Reference;
 use reencrypt_planner::{Keyring, SurveyOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{fmt::Write, sync::Arc};
 
 /// Says which configured key it is and what it opens. Writes nothing.
@@ -23,8 +23,13 @@ pub(crate) async fn run(globals: &Globals, typed: &KeyCheckArguments, session: &
     let compared = compared.into_iter().map(|(name, key)| Compared::new(name, key)).collect();
     let fingerprint = candidate.fingerprint();
     let version = candidate.version().map(str::to_owned);
-    let report = sample(settings, candidate, typed.sample, session).await?;
-    Ok(told(&Answer { fingerprint, version, compared, columns: columns(&report) }))
+    let columns = match sample(settings, candidate, typed.sample, session).await {
+        Err(failure) if failure.exit_code == Failure::interrupted().exit_code => return Err(failure),
+        // Where no table is configured, columns are those that it opens.
+        Err(failure) if failure.code == "nothing_found" => Ok(Vec::new()),
+        sampled => sampled.map(|report| columns(&report)),
+    };
+    Ok(told(&Answer { fingerprint, version, compared, columns }))
 }
 
 /// A dry run in which the candidate stands for every pair's old key.
@@ -41,7 +46,8 @@ struct Answer {
     fingerprint: Fingerprint,
     version: Option<String>,
     compared: Vec<Compared>,
-    columns: Vec<Column>,
+    /// or why the database could not be asked
+    columns: Result<Vec<Column>, Failure>,
 }
 
 /// One configured key.
@@ -88,25 +94,27 @@ fn columns(report: &Report) -> Vec<Column> {
 fn told(answer: &Answer) -> Outcome {
     let is = |compared: &&Compared| compared.fingerprint.as_ref().is_ok_and(|print| *print == answer.fingerprint);
     let matches: Vec<&str> = answer.compared.iter().filter(is).map(|compared| compared.name.as_str()).collect();
-    let sum = |of: fn(&Column) -> u64| answer.columns.iter().map(of).sum::<u64>();
-    let (encrypted, opened) = (sum(|column| column.encrypted), sum(|column| column.opened));
     let compared = answer.compared.iter().map(|compared| match &compared.fingerprint {
         Ok(print) => json!({ "key": compared.name, "fingerprint": print }),
         Err(e) => json!({ "key": compared.name, "error": e.code, "message": e.message }),
     });
-    let columns = answer
-        .columns
-        .iter()
-        .map(|column| json!({ "column": column.name, "encrypted": column.encrypted, "opened": column.opened }));
-    let json = json!({
-        "command": "key check", "exit_code": 0, "fingerprint": answer.fingerprint, "version": answer.version,
+    let mut json = json!({
+        "command": "key check", "fingerprint": answer.fingerprint, "version": answer.version,
         "matches": matches, "compared": compared.collect::<Vec<_>>(),
-        "sampled": encrypted, "opened": opened, "columns": columns.collect::<Vec<_>>(),
     });
-    Outcome::new(0, Plain { text: text(answer, &matches, encrypted, opened), json })
+    let mut text = text(answer, &matches);
+    let (exit_code, opened) = match &answer.columns {
+        Ok(columns) => (0, opened(&mut text, columns)),
+        Err(failure) => (1, unopened(&mut text, failure)),
+    };
+    json["exit_code"] = exit_code.into();
+    if let (Some(json), Value::Object(opened)) = (json.as_object_mut(), opened) {
+        json.extend(opened);
+    }
+    Outcome::new(exit_code, Plain { text, json })
 }
 
-fn text(answer: &Answer, matches: &[&str], encrypted: u64, opened: u64) -> String {
+fn text(answer: &Answer, matches: &[&str]) -> String {
     let mut text = format!("fingerprint {}\n", answer.fingerprint);
     let _ = match matches {
         [] => writeln!(text, "it is none of the configured keys that could be read"),
@@ -115,15 +123,35 @@ fn text(answer: &Answer, matches: &[&str], encrypted: u64, opened: u64) -> Strin
     for compared in &answer.compared {
         let _ = match &compared.fingerprint {
             Ok(print) => writeln!(text, "  {}  {print}", compared.name),
-            Err(e) => writeln!(text, "  {}  could not be read: {e}", compared.name),
+            // The message begins with the name.
+            Err(e) => writeln!(text, "  {e}"),
         };
     }
-    let _ = match encrypted {
-        0 => writeln!(text, "no encrypted value was found on the sample"),
-        n => writeln!(text, "it opens {} of {} sampled values", count(opened), count(n)),
+    text
+}
+
+/// What it opens, said and as members of the document.
+fn opened(text: &mut String, columns: &[Column]) -> Value {
+    let sum = |of: fn(&Column) -> u64| columns.iter().map(of).sum::<u64>();
+    let (encrypted, opened) = (sum(|column| column.encrypted), sum(|column| column.opened));
+    let _ = match (encrypted, columns) {
+        (0, []) => writeln!(text, "it opens nothing that was found in this database"),
+        (0, _) => writeln!(text, "no encrypted value was found on the sample"),
+        (n, _) => writeln!(text, "it opens {} of {} sampled values", count(opened), count(n)),
     };
-    for column in answer.columns.iter().filter(|column| column.encrypted > 0) {
+    for column in columns.iter().filter(|column| column.encrypted > 0) {
         let _ = writeln!(text, "  {}  {} of {}", column.name, count(column.opened), count(column.encrypted));
     }
-    text
+    let columns = columns
+        .iter()
+        .map(|column| json!({ "column": column.name, "encrypted": column.encrypted, "opened": column.opened }));
+    json!({ "sampled": encrypted, "opened": opened, "columns": columns.collect::<Vec<_>>() })
+}
+
+/// Why that is not known.
+fn unopened(text: &mut String, failure: &Failure) -> Value {
+    let hint = failure.hint.as_deref().unwrap_or_default();
+    let _ = writeln!(text, "what it opens is not known: {failure}\nnext: {hint}");
+    json!({ "sampled": null, "opened": null, "columns": [],
+        "unsampled": { "code": failure.code, "message": failure.message, "hint": failure.hint } })
 }

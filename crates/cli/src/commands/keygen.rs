@@ -35,10 +35,22 @@ pub(crate) async fn run(typed: &KeygenArguments) -> Result<Outcome, Failure> {
     if let Key::Data(data) = &key {
         wrapped(&mut told, typed, data);
     }
-    if let (Some(name), Some(version)) = (&secret, version) {
-        stored(&mut told, name, &version, form);
-    }
+    let pinned = secret.as_ref().zip(version).map(|(name, version)| stored(&mut told, name, &version, form));
+    told.line("for reencrypt.toml", "reference", &reference(typed, &key, pinned.as_deref(), form));
     Ok(told.outcome())
+}
+
+/// The key's place, as the configuration names it: the version that was stored, or the variable of the dotenv line for a wrapped key.
+fn reference(typed: &KeygenArguments, key: &Key, pinned: Option<&str>, form: StoreForm) -> String {
+    let variable = format!("env:{}", typed.variable);
+    let Key::Data(data) = key else { return toml_text(pinned.unwrap_or(&variable)) };
+    let place = pinned.filter(|_| form == StoreForm::Wrapped).unwrap_or(&variable);
+    let mut reference = format!("{{ kms = {}, key_id = {}", toml_text(place), toml_text(&data.key_id));
+    if !typed.context.is_empty() {
+        let pairs = typed.context.iter().map(|(name, value)| format!("{} = {}", toml_text(name), toml_text(value)));
+        let _ = write!(reference, ", context = {{ {} }}", pairs.collect::<Vec<_>>().join(", "));
+    }
+    reference + " }"
 }
 
 /// Which form a secret holds, where one is asked for.
@@ -97,23 +109,20 @@ fn wrapped(told: &mut Told, typed: &KeygenArguments, data: &DataKey) {
     told.line("key id", "kms_key_id", &data.key_id);
     told.line("wrapped key", "wrapped", &data.wrapped);
     told.line("for a dotenv file", "dotenv", &format!("{}={}", typed.variable, data.wrapped));
-    let mut reference = format!("{{ kms = \"env:{}\", key_id = {}", typed.variable, toml_text(&data.key_id));
-    if !typed.context.is_empty() {
-        let pairs = typed.context.iter().map(|(name, value)| format!("{} = {}", toml_text(name), toml_text(value)));
-        let _ = write!(reference, ", context = {{ {} }}", pairs.collect::<Vec<_>>().join(", "));
-    }
-    told.line("for reencrypt.toml", "reference", &format!("{reference} }}"));
 }
 
-fn stored(told: &mut Told, name: &SecretName, version: &str, form: StoreForm) {
+/// Says where it stands; returns that as a reference that stays.
+fn stored(told: &mut Told, name: &SecretName, version: &str, form: StoreForm) -> String {
     let property = name.property.as_ref().map(|property| format!("#{property}")).unwrap_or_default();
+    let pinned = format!("aws-secretsmanager:{}{property}@{version}", name.id);
     told.line("secret", "secret_id", &name.id);
     told.line("version", "version_id", version);
     told.line("stored as", "stored", if form == StoreForm::Hex { "hex" } else { "wrapped" });
-    told.line("pinned", "pinned", &format!("aws-secretsmanager:{}{property}@{version}", name.id));
+    told.line("pinned", "pinned", &pinned);
     let warning = "AWSCURRENT is the new key from now on and AWSPREVIOUS the one before, until the next put: whoever reads AWSCURRENT gets \
                    the new key. Pin the old key by its version id: aws secretsmanager list-secret-version-ids --secret-id";
     told.line("note", "note", &format!("{warning} {}", quoted(&name.id)));
+    pinned
 }
 
 /// What is said, for a person and for a script.

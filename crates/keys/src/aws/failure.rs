@@ -197,6 +197,9 @@ impl AwsProblem {
             Self::CiphertextRefused => {
                 "give the same encryption context as when it was wrapped, and the wrapped key exactly as it was printed".to_owned()
             }
+            Self::SecretMissing if action == PUT_SECRET_VALUE => {
+                format!("`aws secretsmanager create-secret --name {object}` makes an empty one; or check the name, account and region (AWS_REGION, AWS_PROFILE)")
+            }
             Self::SecretMissing => {
                 "check the secret's name and version, and the account and region (AWS_REGION, AWS_PROFILE)".to_owned()
             }

@@ -98,6 +98,9 @@ const GROUPS: [Group; 9] = [
 /// Told elsewhere: each key has its line, the pairs have theirs, and so has TLS.
 const TOLD: [&str; 5] = ["key_missing", "same_key", "shared_key", "nothing_found", "tls_weak"];
 const SNAPSHOTS: &str = "held_snapshot";
+/// Of a transaction that has been open for long.
+pub(super) const END_TRANSACTION: &str = "find it with `SELECT pid, usename, xact_start FROM pg_stat_activity ORDER BY xact_start;` (or in \
+                                          pg_prepared_xacts) and end it";
 
 /// The checks of the server and the tables that a plan makes.
 pub(super) fn checks(plan: &Plan, server: &Server, dialect: Dialect) -> Vec<Check> {
@@ -112,7 +115,9 @@ pub(super) fn checks(plan: &Plan, server: &Server, dialect: Dialect) -> Vec<Chec
     }
     checks.extend(superuser(server, dialect));
     let snapshots = plan.findings.iter().filter(|finding| finding.code == SNAPSHOTS);
-    checks.extend(snapshots.map(|finding| check("transactions", finding)));
+    checks.extend(
+        snapshots.map(|finding| Check { hint: Some(END_TRANSACTION.to_owned()), ..check("transactions", finding) }),
+    );
     checks.extend(tables(plan));
     checks
 }

@@ -129,8 +129,8 @@ fn transactions(server: &Server, dialect: Dialect, purpose: Purpose) -> Option<C
             Purpose::Run | Purpose::Plan => "rows that it wrote are locked for a run, and verify waits for it",
             Purpose::Verify => "verify waits for it",
         };
-        let hint = "find it with `SELECT pid, usename, xact_start FROM pg_stat_activity ORDER BY xact_start;` (or in pg_prepared_xacts) and end it";
-        return Some(Check::warn(name, format!("a transaction has been open for {age} s: {why}"), hint));
+        let told = format!("a transaction has been open for {age} s: {why}");
+        return Some(Check::warn(name, told, findings::END_TRANSACTION));
     }
     Some(match server.sees_transactions {
         true => Check::pass(name, format!("none has been open for {TRANSACTION_AGE_WARN_S} s")),
