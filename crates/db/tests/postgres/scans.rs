@@ -14,7 +14,7 @@ async fn scanned(
     for part in parts {
         let mut scan = transaction.heap_scan(selection, part, of).await.expect("a scan");
         while let Some(rows) = transaction.next_rows(&mut scan, selection).await.expect("rows") {
-            assert!(rows.len() <= 500, "{}", rows.len());
+            assert!(rows.len() <= 2500, "{}", rows.len());
             values.extend(
                 (0..rows.len()).map(|row| text(&rows, row, 0).expect("a value").parse::<i64>().expect("a number")),
             );
