@@ -27,7 +27,8 @@ async fn wait_for_rows(db: &Database, running: &mut Running, rows: i64, random: 
 async fn kill_and_resume(db: &Database, seeding: &Seeding, audit: &Audit, random: &mut Random) -> (Progress, bool) {
     let operator = operator(db);
     let mut running = operator.start(&RUN);
-    wait_for_rows(db, &mut running, random.within(0..ROWS as u64) as i64, random).await;
+    // Before its first row a run may not be there yet: nothing would refuse another one.
+    wait_for_rows(db, &mut running, random.within(1..ROWS as u64) as i64, random).await;
     let killed = running.kill().await;
     let between = db.patients().await;
     let at_kill = Store(db).progress().await;
