@@ -25,6 +25,17 @@ impl<'c> Standby<'c> {
         standby
     }
 
+    /// Makes it a server of its own, to which nobody else writes.
+    pub async fn promote(&self) {
+        self.shell("\"$bin\"/pg_ctl promote -D \"$folder\" -w >/dev/null 2>&1").await;
+    }
+
+    /// The number that a query gives there.
+    pub async fn number(&self, role: Role, sql: &str) -> i64 {
+        let mut connection = self.cluster.connect_at(role, self.port).await;
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.expect("a number")
+    }
+
     /// As `DATABASE_URL` holds it for a role.
     pub fn url(&self, role: Role) -> String {
         self.cluster.url_at(role, self.port)

@@ -211,7 +211,7 @@ impl Store {
         Ok((int(row.first())? as u64, int(row.get(1))? as u64))
     }
 
-    /// How many batches the run's workers, wherever they are, have committed.
+    /// How many transactions the run's workers, wherever they are, have committed in chunks.
     pub async fn batches(&self, tx: &mut Transaction<'_>, run_id: &str) -> Result<u64> {
         let sql = "SELECT CAST(COALESCE(SUM(seq), 0) AS bigint) FROM {chunk} WHERE run_id = $1";
         let rows = self.fetch(tx, sql, &[Value::Text(run_id.to_owned())]).await?;

@@ -1,6 +1,6 @@
 //! A batch between its read and its write.
 use crate::Error;
-use reencrypt_crypto::{Expect, Outcome, Pool, Refusal, Resealed, RowCipher};
+use reencrypt_crypto::{Classified, Expect, Outcome, Pool, Refusal, Resealed, RowCipher};
 use reencrypt_db::{self as db, RowKey};
 use reencrypt_planner::GateCounts;
 use std::sync::Arc;
@@ -135,15 +135,34 @@ impl Batch {
     }
 }
 
-/// Classifies those of `rows` that are listed in `which` on the pool's threads.
+/// Classifies all of `rows` on the pool's threads.
 pub(crate) async fn classify(
+    pool: &Arc<Pool>,
+    cipher: &Arc<RowCipher>,
+    rows: db::Rows,
+    expect: Expect,
+) -> Result<Classified, Error> {
+    classify_fields(pool, cipher, Fields::all(rows), expect).await
+}
+
+/// Classifies those of `rows` that are listed in `which`, ascending.
+pub(crate) async fn classify_some(
     pool: &Arc<Pool>,
     cipher: &Arc<RowCipher>,
     rows: Arc<db::Rows>,
     which: Vec<usize>,
     expect: Expect,
-) -> Result<reencrypt_crypto::Classified, Error> {
-    let (pool, cipher, fields) = (pool.clone(), cipher.clone(), Fields { rows, which: Arc::new(which) });
+) -> Result<Classified, Error> {
+    classify_fields(pool, cipher, Fields { rows, which: Arc::new(which) }, expect).await
+}
+
+async fn classify_fields(
+    pool: &Arc<Pool>,
+    cipher: &Arc<RowCipher>,
+    fields: Fields,
+    expect: Expect,
+) -> Result<Classified, Error> {
+    let (pool, cipher) = (pool.clone(), cipher.clone());
     tokio::task::spawn_blocking(move || pool.classify(&cipher, &fields, expect))
         .await
         .map_err(|_| Error::bug("the worker pool ended"))

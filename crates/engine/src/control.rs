@@ -182,7 +182,6 @@ pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Opti
                 none => none.insert(rotation.context.database.session().await?),
             };
             pause.send_replace(asked_pause(&rotation.store, session, &rotation.run_id).await?);
-            rotation.look_at_load(session, &mut looks).await?;
             let (owner, waiting) = (&rotation.owner, rotation.waiting());
             if look.is_multiple_of(LOOKS_A_HEARTBEAT) || told.as_ref() != Some(&waiting) {
                 let mut tx = session.begin(Mode::Write(Limits::default())).await?;
@@ -193,7 +192,7 @@ pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Opti
                 tx.commit().await?;
                 told = Some(waiting);
             }
-            Ok::<_, Error>(())
+            rotation.look_at_load(session, &mut looks).await
         };
         if let Err(error) = result.await {
             // The workers meet the same trouble and say so; this task only tries again.

@@ -1,7 +1,7 @@
 //! Nonces: reserved in the store before a key is used, in blocks, so that no kill makes a key be used more often than is known.
 use crate::{
     Context, Error, Event,
-    batch::{Batch, classify},
+    batch::{Batch, classify_some},
     rotation::{Rotation, lock},
 };
 use reencrypt_crypto::{Class, Classified, Expect, Fingerprint, PlaintextPolicy};
@@ -95,7 +95,7 @@ impl Nonces {
             if !allowance.take(rotation, session, wanted).await? {
                 if let Wanting::Rows { rows, which, expect } = wanting {
                     let (pool, which) = (&rotation.context.pool, which.to_vec());
-                    let classified = classify(pool, &table.cipher, rows.clone(), which, expect).await?;
+                    let classified = classify_some(pool, &table.cipher, rows.clone(), which, expect).await?;
                     wanted = seals(table, columns, |column| sealed(&classified, wanting.len(), table, column));
                 }
                 if !allowance.take(rotation, session, wanted).await? {

@@ -208,7 +208,7 @@ async fn drain(
     while let Some(now) = rows {
         let len = now.len();
         // While these are opened the next are read.
-        let opened = batch::classify(&context.pool, &table.cipher, Arc::new(now), (0..len).collect(), Expect::New);
+        let opened = batch::classify(&context.pool, &table.cipher, now, Expect::New);
         let (classified, next) = tokio::join!(opened, tx.next_rows(scan, leaf));
         count(&classified?, len, counts);
         sum += len as u64;
@@ -274,9 +274,7 @@ async fn sample(
             let wanted = (leaf.rows_estimate as f64 * percent / 100.0).ceil().clamp(1.0, 10_000_000.0) as u32;
             let sampled = tx.sample(selection, wanted, 1).await?;
             let len = sampled.len();
-            let classified =
-                batch::classify(&context.pool, &table.cipher, Arc::new(sampled), (0..len).collect(), Expect::New)
-                    .await?;
+            let classified = batch::classify(&context.pool, &table.cipher, sampled, Expect::New).await?;
             count(&classified, len, &mut counts[at]);
             rows[at] += len as u64;
         }

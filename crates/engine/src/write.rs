@@ -44,13 +44,17 @@ impl Writing<'_> {
             let range = from..from + self.tempo.rows(rotation.load.rows(len - from));
             let turn = rotation.load.turn().await;
             let begun = Instant::now();
-            match self.write_range(table, selection, stage, range.clone(), false).await {
+            let written = self.write_range(table, selection, stage, range.clone(), false).await;
+            let took = begun.elapsed();
+            if turn.is_some() && matches!(written, Ok(true)) {
+                // Nobody of us writes for as long as the transaction took.
+                rotation.sleep(took).await;
+            }
+            drop(turn);
+            match written {
                 Ok(false) => return Ok(false),
                 Ok(true) => {
-                    self.tempo.committed(range.len(), begun.elapsed(), len);
-                    if let Some(turn) = turn {
-                        rotation.sleep(turn.rest()).await;
-                    }
+                    self.tempo.committed(range.len(), took, len);
                     (from, tries) = (range.end, 0);
                 }
                 Err(error) if error.verdict() == Verdict::Retry => {
