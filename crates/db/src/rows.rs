@@ -49,14 +49,15 @@ impl Rows {
         }
     }
 
-    /// Puts the rows of `other` behind these: the next part of the same range, so that these end where `other` ends.
+    /// Puts the rows of `other` behind these: the next part of the same range, so that these end where `other` ends. Of `expected` rows in all, so that memory is
+    /// taken once.
     ///
     /// # Panics
     /// Where the two come from different engines: a bug.
-    pub fn append(&mut self, other: Rows) {
+    pub fn append(&mut self, other: Rows, expected: usize) {
         match (&mut self.0, other.0) {
-            (Batch::Postgres(rows), Batch::Postgres(other)) => rows.append(other),
-            (Batch::Sqlite(rows), Batch::Sqlite(other)) => rows.append(other),
+            (Batch::Postgres(rows), Batch::Postgres(other)) => rows.append(other, expected),
+            (Batch::Sqlite(rows), Batch::Sqlite(other)) => rows.append(other, expected),
             _ => panic!("rows of different engines"),
         }
     }

@@ -215,8 +215,8 @@ impl Transaction<'_> {
         on!(self.0, c => c.read_keys(selection, keys, lock).await)
     }
 
-    /// Writes `value(row, slot)` (`None` leaves the column as it is; NULL can never be written) to those of `rows` listed in `which` that are still exactly as they
-    /// were read. Returns, per entry of `which`, whether the row was hit.
+    /// Writes `value(nth, slot)` (`None` leaves the column as it is; NULL can never be written) to the `nth` of those of `rows` that are listed in `which`, if it is
+    /// still exactly as it was read. Returns, per entry of `which`, whether the row was hit.
     pub async fn compare_and_set<'v>(
         &mut self,
         selection: &Selection,

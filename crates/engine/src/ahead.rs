@@ -4,7 +4,7 @@ use crate::{
     batch::Batch,
     nonces::{Taken, Wanting},
     rotation::Rotation,
-    window::{Bounds, Wave, Window},
+    window::{Bounds, Marked, Wave, Window},
 };
 use reencrypt_checkpoint::Chunk;
 use reencrypt_crypto::{Expect, Marker};
@@ -12,12 +12,16 @@ use reencrypt_db::{Mode, RowKey, Rows, Selection, Session};
 use reencrypt_planner::{BoundTable, Order};
 use std::{collections::HashSet, sync::Arc};
 
-/// A window is read in portions of so many batches, each in a transaction of its own: a snapshot that is held for long keeps dead versions.
-const PORTION_BATCHES: u32 = 2;
+/// This part of a full window is enough to begin with, so that a chunk's first write does not wait for all of it.
+const FIRST_WINDOW: u32 = 4;
+/// Batches of one portion at most: a snapshot that is held for long keeps dead versions.
+const PORTION_BATCHES_MAX: u32 = 4;
 
 /// A batch that is ready to be written.
 pub(crate) struct Stage {
     pub(crate) batch: Batch,
+    /// Of each of its rows, in waves.
+    pub(crate) marks: Vec<u64>,
     pub(crate) bounds: Arc<Bounds>,
     /// The window's last batch.
     pub(crate) last: bool,
@@ -32,9 +36,10 @@ pub(crate) struct Read<'w> {
 /// Reads a chunk window by window, each while the one before is written, and reseals each batch right before its turn.
 pub(crate) struct Ahead<'w> {
     rotation: &'w Rotation,
-    session: &'w mut Session,
+    /// Away while a portion is read; one that did not come back is opened anew.
+    session: &'w mut Option<Session>,
     table: &'w BoundTable,
-    selection: &'w Selection,
+    selection: &'w Arc<Selection>,
     expect: Expect,
     pass: u32,
     upto: RowKey,
@@ -42,7 +47,8 @@ pub(crate) struct Ahead<'w> {
     window: Option<Window>,
     next: Next,
     marker: Marker,
-    marks: HashSet<u64>,
+    /// The marks of what earlier transactions have accounted for.
+    settled: HashSet<u64>,
 }
 
 /// The window after that.
@@ -62,7 +68,7 @@ struct Reading {
     kind: Kind,
     after: Option<RowKey>,
     upto: RowKey,
-    rows: Option<Rows>,
+    read: Option<Marked>,
 }
 
 /// How the rows will be written.
@@ -76,13 +82,13 @@ impl<'w> Ahead<'w> {
     #[allow(clippy::too_many_arguments, reason = "the parts of a walk that its reading side is given")]
     pub(crate) fn new(
         rotation: &'w Rotation,
-        session: &'w mut Session,
+        session: &'w mut Option<Session>,
         table: &'w BoundTable,
-        selection: &'w Selection,
+        selection: &'w Arc<Selection>,
         expect: Expect,
         chunk: &Chunk,
         marker: Marker,
-        marks: HashSet<u64>,
+        settled: HashSet<u64>,
     ) -> Self {
         let after = chunk.cursor.clone();
         let next = match chunk.window.clone() {
@@ -90,12 +96,12 @@ impl<'w> Ahead<'w> {
             None => Next::After(after),
         };
         let (pass, upto) = (chunk.pass, chunk.upto.clone());
-        Self { rotation, session, table, selection, expect, pass, upto, window: None, next, marker, marks }
+        Self { rotation, session, table, selection, expect, pass, upto, window: None, next, marker, settled }
     }
 
     /// Its session, when there is nothing left to read.
-    pub(crate) fn into_session(self) -> &'w mut Session {
-        self.session
+    pub(crate) fn into_session(self) -> Result<&'w mut Session, Error> {
+        present(self.session)
     }
 
     /// The next batch, read and resealed; `None` at the chunk's end.
@@ -118,20 +124,20 @@ impl<'w> Ahead<'w> {
         };
         let rotation = self.rotation;
         let wanting = Wanting::Rows { rows: &wave.rows, which: &wave.which, expect: self.expect };
-        let nonces = rotation.nonces.take(rotation, self.session, self.table, wanting).await?;
+        let nonces = rotation.nonces.take(rotation, present(self.session)?, self.table, wanting).await?;
         Ok(Some(Read { wave, nonces }))
     }
 
     /// Reseals it; meanwhile what comes after its window is read bit by bit, unless it is the window's last.
     pub(crate) async fn reseal(&mut self, read: Read<'w>) -> Result<Stage, Error> {
-        let Read { wave: Wave { rows, which, bounds, last }, nonces } = read;
+        let Read { wave: Wave { rows, which, marks, bounds, last }, nonces } = read;
         let (pool, cipher) = (self.rotation.context.pool.clone(), self.table.cipher.clone());
         let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect);
         let (batch, read) = if last { (resealed.await, Ok(())) } else { tokio::join!(resealed, self.read_on()) };
         let batch = batch?;
         nonces.settle(&batch);
         read?;
-        Ok(Stage { batch, bounds, last })
+        Ok(Stage { batch, marks, bounds, last })
     }
 
     /// Reads what is missing of the next window; `None` at the chunk's end.
@@ -139,8 +145,8 @@ impl<'w> Ahead<'w> {
         loop {
             match std::mem::replace(&mut self.next, Next::Nothing) {
                 Next::Nothing => return Ok(None),
-                Next::Reading(Reading { kind, upto, rows: Some(rows), .. }) if self.is_complete(kind, &rows) => {
-                    return Ok(self.window_of(kind, upto, rows));
+                Next::Reading(Reading { kind, upto, read: Some(read), .. }) if self.is_enough(kind, &read.rows) => {
+                    return Ok(self.window_of(kind, upto, read));
                 }
                 other => {
                     self.next = other;
@@ -150,22 +156,20 @@ impl<'w> Ahead<'w> {
         }
     }
 
-    fn window_of(&mut self, kind: Kind, upto: RowKey, rows: Rows) -> Option<Window> {
+    fn window_of(&mut self, kind: Kind, upto: RowKey, read: Marked) -> Option<Window> {
         let batch_rows = self.rotation.batch_rows as usize;
-        let behind = rows.len().checked_sub(1).map(|row| rows.key(row));
-        let is_last = rows.is_last();
+        let behind = last_key(&read.rows);
+        let is_last = read.rows.is_last();
         match kind {
             Kind::Fresh(order) => {
                 self.next = if is_last { Next::Nothing } else { Next::After(behind) };
                 match order {
-                    Order::Key => Window::by_key(rows),
-                    Order::Waves => Window::in_waves(rows, batch_rows),
+                    Order::Key => Window::by_key(read.rows),
+                    Order::Waves => Window::in_waves(read, batch_rows),
                 }
             }
             Kind::Rest => {
-                let marker = &self.marker;
-                let mark = |key: &RowKey| marker.mark(key.as_bytes());
-                let window = Window::resumed(rows, &upto, &self.marks, mark, batch_rows);
+                let window = Window::resumed(read, &upto, &self.settled, batch_rows);
                 self.next = match is_last {
                     true => Next::After(Some(upto)),
                     false => Next::Rest { after: behind, window: upto },
@@ -181,10 +185,10 @@ impl<'w> Ahead<'w> {
             Next::Nothing => return Ok(()),
             Next::After(Some(after)) if after == self.upto => return Ok(()),
             Next::After(after) => {
-                let kind = Kind::Fresh(self.rotation.order(self.session, self.table, self.pass).await?);
-                Reading { kind, after, upto: self.upto.clone(), rows: None }
+                let kind = Kind::Fresh(self.rotation.order(present(self.session)?, self.table, self.pass).await?);
+                Reading { kind, after, upto: self.upto.clone(), read: None }
             }
-            Next::Rest { after, window } => Reading { kind: Kind::Rest, after, upto: window, rows: None },
+            Next::Rest { after, window } => Reading { kind: Kind::Rest, after, upto: window, read: None },
             Next::Reading(reading) => reading,
         };
         self.next = Next::Reading(self.portion(reading).await?);
@@ -192,32 +196,81 @@ impl<'w> Ahead<'w> {
     }
 
     async fn portion(&mut self, mut reading: Reading) -> Result<Reading, Error> {
-        let batch_rows = self.rotation.batch_rows;
-        let limit = match &reading.rows {
-            Some(rows) if self.is_complete(reading.kind, rows) => return Ok(reading),
+        let Rotation { batch_rows, window_rows, window_bytes_max, .. } = *self.rotation;
+        let limit = match &reading.read {
+            Some(read) if self.is_complete(reading.kind, &read.rows) => return Ok(reading),
             _ if reading.kind == Kind::Fresh(Order::Key) => batch_rows,
-            Some(rows) => {
-                (self.rotation.window_rows - rows.len() as u32).min(batch_rows.saturating_mul(PORTION_BATCHES))
+            read => {
+                let missing = window_rows - read.as_ref().map_or(0, |read| read.rows.len() as u32);
+                // In equal portions while the window before is written.
+                let waves_left = self.window.as_ref().map_or(0, Window::waves_left) as u32;
+                let portion = missing.div_ceil(waves_left.max(1));
+                portion.clamp(batch_rows, batch_rows.saturating_mul(PORTION_BATCHES_MAX)).min(missing)
             }
-            None => self.rotation.window_rows.min(batch_rows.saturating_mul(PORTION_BATCHES)),
         };
-        let behind = reading.rows.as_ref().and_then(|rows| Some(rows.key(rows.len().checked_sub(1)?)));
-        let after = behind.as_ref().or(reading.after.as_ref());
-        let mut tx = self.session.begin(Mode::Read).await?;
-        let portion = tx.read_batch(self.selection, after, &reading.upto, limit).await?;
-        tx.commit().await?;
-        match &mut reading.rows {
-            Some(rows) => rows.append(portion),
-            None => reading.rows = Some(portion),
+        let behind = reading.read.as_ref().and_then(|read| last_key(&read.rows));
+        let mut session = self.session.take().ok_or_else(|| Error::bug("the session that reads is away"))?;
+        let (selection, marker, upto) = (self.selection.clone(), self.marker.clone(), reading.upto.clone());
+        let (after, is_marked) = (behind.or_else(|| reading.after.clone()), reading.kind != Kind::Fresh(Order::Key));
+        // A task of its own: what comes in is taken apart while the writer goes on.
+        let read = tokio::spawn(async move {
+            let read = portion(&mut session, &selection, after.as_ref(), &upto, limit, is_marked.then_some(&marker)).await;
+            (session, read)
+        });
+        let (session, read) = read.await.map_err(|_| Error::bug("the reader ended"))?;
+        *self.session = Some(session);
+        let Marked { rows, marks } = read?;
+        match &mut reading.read {
+            Some(read) => {
+                let by_bytes = window_bytes_max / (read.rows.bytes() / read.rows.len().max(1)).max(1) + rows.len();
+                read.rows.append(rows, by_bytes.min(window_rows as usize));
+                read.marks.extend(marks);
+            }
+            None => reading.read = Some(Marked { rows, marks }),
         }
         Ok(reading)
     }
 
-    /// Whether a window needs no further portion.
+    /// Whether a window takes no further portion.
     fn is_complete(&self, kind: Kind, rows: &Rows) -> bool {
+        self.has_part(kind, rows, 1)
+    }
+
+    /// Whether a window need not wait for a further portion.
+    fn is_enough(&self, kind: Kind, rows: &Rows) -> bool {
+        self.has_part(kind, rows, FIRST_WINDOW)
+    }
+
+    /// Whether a window has that part of a full one, or all that there is.
+    fn has_part(&self, kind: Kind, rows: &Rows, part: u32) -> bool {
+        let Rotation { window_rows, window_bytes_max, .. } = *self.rotation;
         kind == Kind::Fresh(Order::Key)
             || rows.is_last()
-            || rows.len() >= self.rotation.window_rows as usize
-            || rows.bytes() >= self.rotation.window_bytes_max
+            || rows.len() >= window_rows.div_ceil(part) as usize
+            || rows.bytes() >= window_bytes_max / part as usize
     }
+}
+
+/// One portion of a window, in a transaction of its own: a snapshot that is held for long keeps dead versions.
+async fn portion(
+    session: &mut Session,
+    selection: &Selection,
+    after: Option<&RowKey>,
+    upto: &RowKey,
+    limit: u32,
+    marker: Option<&Marker>,
+) -> Result<Marked, Error> {
+    let mut tx = session.begin(Mode::Read).await?;
+    let rows = tx.read_batch(selection, after, upto, limit).await?;
+    tx.commit().await?;
+    let marks = marker.map(|marker| (0..rows.len()).map(|row| marker.mark(rows.key(row).as_bytes())).collect());
+    Ok(Marked { rows, marks: marks.unwrap_or_default() })
+}
+
+fn last_key(rows: &Rows) -> Option<RowKey> {
+    Some(rows.key(rows.len().checked_sub(1)?))
+}
+
+fn present(session: &mut Option<Session>) -> Result<&mut Session, Error> {
+    session.as_mut().ok_or_else(|| Error::bug("the session that reads is away"))
 }

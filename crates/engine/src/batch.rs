@@ -105,11 +105,7 @@ impl Batch {
         which: &[usize],
     ) -> Result<Vec<bool>, Error> {
         let rows: Vec<_> = which.iter().map(|&at| self.which[at]).collect();
-        let value = |row: usize, slot: usize| {
-            // The rows of a batch ascend, so that a row's position is found by halving.
-            let at = self.which.binary_search(&row).ok()?;
-            self.resealed.value(at, slot)
-        };
+        let value = |nth: usize, slot: usize| self.resealed.value(which[nth], slot);
         Ok(tx.compare_and_set(selection, &self.rows, &rows, &value).await?)
     }
 

@@ -9,11 +9,9 @@ use crate::{
 use reencrypt_checkpoint::{NewRun, Run, RunState, Store};
 use reencrypt_crypto::Refusal;
 use reencrypt_db::{Dialect, Limits, Mode, Server, Session, TlsMode};
-use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions};
+use reencrypt_planner::{BATCH_ROWS, Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions};
 use std::{collections::HashMap, sync::Arc};
 
-/// Rows of one transaction, unless `--batch-rows` says otherwise.
-const BATCH_ROWS: u32 = 1_000;
 /// Values per column that are looked at before a run.
 const RUN_SAMPLE: u32 = 1_000;
 

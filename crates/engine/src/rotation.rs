@@ -39,6 +39,7 @@ pub(crate) struct Rotation {
     pub(crate) run_id: String,
     pub(crate) plan: Plan,
     pub(crate) options: RunOptions,
+    pub(crate) workers: usize,
     pub(crate) batch_rows: u32,
     /// Rows of a window that is written in waves.
     pub(crate) window_rows: u32,
@@ -248,6 +249,7 @@ impl Started {
         // A batch takes at most about a second of the budget, so that a stop, a pause and the lease are never far.
         let batch_rows = self.batch_rows.min(per_second).max(1);
         let rotation = Arc::new(Rotation {
+            workers: self.workers,
             batch_rows,
             // The longer ago a row was read, the more likely it has changed.
             window_rows: reencrypt_planner::window_rows(batch_rows)

@@ -9,7 +9,7 @@ use crate::{
     rotation::{LEASE_MS, Rotation},
 };
 use reencrypt_checkpoint::{Advance, Chunk, Quarantined};
-use reencrypt_crypto::{Marker, Outcome};
+use reencrypt_crypto::Outcome;
 use reencrypt_db::{RowKey, Selection, Transaction};
 use reencrypt_planner::{BoundTable, Order};
 use std::{
@@ -45,7 +45,7 @@ pub(crate) struct Settlement<'b> {
     /// The window that is open afterwards.
     window: Option<RowKey>,
     /// The marks of the range's rows, where the cursor does not tell that they are accounted for.
-    marks: Vec<u64>,
+    marks: &'b [u64],
     /// Pending keys that this transaction does not touch.
     pending: Vec<RowKey>,
     /// Rows that were to be read and are gone.
@@ -58,16 +58,13 @@ pub(crate) struct Settlement<'b> {
 
 impl<'b> Settlement<'b> {
     /// The first try of a part of a stage's batch. Key order moves the cursor with each; in waves it moves when the window is written whole.
-    pub(crate) fn first(stage: &'b Stage, chunk: &Chunk, marker: &Marker, range: Range<usize>, defer: bool) -> Self {
-        let Stage { batch, bounds, last } = stage;
+    pub(crate) fn first(stage: &'b Stage, chunk: &Chunk, range: Range<usize>, defer: bool) -> Self {
+        let Stage { batch, marks, bounds, last } = stage;
         let ends = *last && range.end == batch.len();
         let (cursor, window, marks) = match bounds.order {
-            _ if ends => (Some(bounds.end.clone()), (!bounds.closes).then(|| bounds.window.clone()), Vec::new()),
-            Order::Key => (range.end.checked_sub(1).map(|at| batch.key(at)), None, Vec::new()),
-            Order::Waves => {
-                let marks = range.clone().map(|at| marker.mark(batch.key(at).as_bytes())).collect();
-                (chunk.cursor.clone(), Some(bounds.window.clone()), marks)
-            }
+            _ if ends => (Some(bounds.end.clone()), (!bounds.closes).then(|| bounds.window.clone()), &[][..]),
+            Order::Key => (range.end.checked_sub(1).map(|at| batch.key(at)), None, &[][..]),
+            Order::Waves => (chunk.cursor.clone(), Some(bounds.window.clone()), &marks[range.clone()]),
         };
         let pending = chunk.pending.clone();
         Self { batch, range, cursor, window, marks, pending, vanished: 0, refused: None, defer }
@@ -88,7 +85,7 @@ impl<'b> Settlement<'b> {
             range: 0..batch.len(),
             cursor: chunk.cursor.clone(),
             window: chunk.window.clone(),
-            marks: Vec::new(),
+            marks: &[],
             pending: chunk.pending.iter().filter(|key| !tried.contains(*key)).cloned().collect(),
             vanished: missing(keys, &found),
             refused,
@@ -181,7 +178,7 @@ pub(crate) async fn settle(
         cursor: cursor.as_ref(),
         pending: &pending,
         window: window.as_ref(),
-        marks: &marks,
+        marks,
         counts: &counts_json,
         rows: chunk.rows + settled_rows,
         done: false,

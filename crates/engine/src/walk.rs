@@ -9,7 +9,7 @@ use crate::{
     write::Writing,
 };
 use reencrypt_checkpoint::Chunk;
-use reencrypt_crypto::Expect;
+use reencrypt_crypto::{Expect, Marker};
 use reencrypt_db::{Dialect, Limits, Mode, Selection, Session};
 use reencrypt_planner::BoundTable;
 use std::{collections::HashSet, sync::Arc};
@@ -26,15 +26,16 @@ pub(crate) enum ChunkEnd {
 }
 
 /// The table's leaf of that name, if it is still there.
-pub(crate) fn leaf<'t>(table: &'t BoundTable, name: &str) -> Option<&'t Selection> {
+pub(crate) fn leaf<'t>(table: &'t BoundTable, name: &str) -> Option<&'t Arc<Selection>> {
     table.table.leaves.iter().position(|leaf| leaf.name.to_string() == name).and_then(|at| table.leaves.get(at))
 }
 
 /// One chunk being walked.
 pub(crate) struct ChunkWalk<'w> {
-    reader: &'w mut Session,
+    reader: &'w mut Option<Session>,
     tables: Arc<Vec<BoundTable>>,
     writing: Writing<'w>,
+    marker: Marker,
     /// What of the chunk's open window earlier transactions have accounted for.
     marks: HashSet<u64>,
 }
@@ -43,16 +44,17 @@ impl<'w> ChunkWalk<'w> {
     /// Takes the chunk over where its last committed transaction left it.
     pub(crate) async fn new(
         rotation: &'w Rotation,
-        reader: &'w mut Session,
+        reader: &'w mut Option<Session>,
         writer: &'w mut Session,
         chunk: Chunk,
     ) -> Result<Self, Error> {
+        let session = reader.as_mut().ok_or_else(|| Error::bug("a walk without a session that reads"))?;
         let mut tables = rotation.tables();
         if tables.get(chunk.table_no).is_none_or(|table| leaf(table, &chunk.leaf).is_none()) {
-            tables = rotation.rebind(reader).await?;
+            tables = rotation.rebind(session).await?;
         }
         let table = tables.get(chunk.table_no).ok_or_else(|| Error::bug("a chunk of a table that the plan has not"))?;
-        let mut tx = reader.begin(Mode::Read).await?;
+        let mut tx = session.begin(Mode::Read).await?;
         reencrypt_planner::check_schema(&mut tx, &table.plan).await?;
         let marks = match chunk.window {
             Some(_) => rotation.store.marks(&mut tx, &chunk).await?.into_iter().collect(),
@@ -62,13 +64,13 @@ impl<'w> ChunkWalk<'w> {
         let counts = SlotCounts::from_json(&chunk.counts, table.cipher.slots())?;
         let marker = rotation.marker(table)?;
         rotation.begin_table(table, chunk.pass);
-        let writing = Writing { rotation, session: writer, chunk, counts, marker, tempo: Tempo::default() };
-        Ok(Self { reader, tables, writing, marks })
+        let writing = Writing { rotation, session: writer, chunk, counts, tempo: Tempo::default() };
+        Ok(Self { reader, tables, writing, marker, marks })
     }
 
     /// Walks to the end of the chunk, or until a stop or a pause.
     pub(crate) async fn walk(self) -> Result<ChunkEnd, Error> {
-        let Self { reader, tables, mut writing, marks } = self;
+        let Self { reader, tables, mut writing, marker, marks } = self;
         let rotation = writing.rotation;
         let table = &tables[writing.chunk.table_no];
         let Some(selection) = leaf(table, &writing.chunk.leaf) else {
@@ -77,7 +79,7 @@ impl<'w> ChunkWalk<'w> {
         };
         let expect = if writing.chunk.pass == 1 { Expect::Old } else { Expect::New };
         let mut ahead =
-            Ahead::new(rotation, reader, table, selection, expect, &writing.chunk, writing.marker.clone(), marks);
+            Ahead::new(rotation, reader, table, selection, expect, &writing.chunk, marker, marks);
         let mut stage = ahead.next().await?;
         while let Some(now) = stage {
             failpoint!("engine::batch_resealed");
@@ -104,7 +106,7 @@ impl<'w> ChunkWalk<'w> {
             }
             stage = next?;
         }
-        let reader = ahead.into_session();
+        let reader = ahead.into_session()?;
         if !writing.settle_pending(reader, table, selection, expect).await? {
             return Ok(ChunkEnd::LeaseLost);
         }

@@ -115,8 +115,8 @@ impl Worker {
 
     async fn step(&mut self) -> Result<Step, Error> {
         let rotation = self.rotation.clone();
-        let Worker { reader, writer, name, held, .. } = self;
-        let reader = connected(reader, &rotation).await?;
+        let Worker { reader: reading, writer, name, held, .. } = self;
+        connected(reading, &rotation).await?;
         let writer = connected(writer, &rotation).await?;
 
         if let Some((id, fence)) = *held {
@@ -125,13 +125,14 @@ impl Worker {
             let chunk = rotation.store.reload_chunk(&mut tx, id).await?;
             tx.commit().await?;
             match chunk.filter(|chunk| chunk.fence == fence && chunk.owner.as_deref() == Some(&*name) && !chunk.done) {
-                Some(chunk) => walk(&rotation, reader, writer, chunk).await?,
+                Some(chunk) => walk(&rotation, reading, writer, chunk).await?,
                 None => tracing::info!("a chunk was taken over by another worker"),
             }
             *held = None;
             return Ok(Step::Worked);
         }
 
+        let reader = connected(reading, &rotation).await?;
         let mut tx = reader.begin(Mode::Read).await?;
         let run =
             rotation.store.run(&mut tx, &rotation.run_id).await?.ok_or_else(|| Error::bug("the run's row is gone"))?;
@@ -148,7 +149,7 @@ impl Worker {
         if let Some(chunk) = claim(&rotation, reader, writer, &run, name).await? {
             *held = Some((chunk.id, chunk.fence));
             failpoint!("engine::chunk_claimed");
-            walk(&rotation, reader, writer, chunk).await?;
+            walk(&rotation, reading, writer, chunk).await?;
             *held = None;
             return Ok(Step::Worked);
         }
@@ -162,7 +163,12 @@ impl Worker {
     }
 }
 
-async fn walk(rotation: &Rotation, reader: &mut Session, writer: &mut Session, chunk: Chunk) -> Result<(), Error> {
+async fn walk(
+    rotation: &Rotation,
+    reader: &mut Option<Session>,
+    writer: &mut Session,
+    chunk: Chunk,
+) -> Result<(), Error> {
     if ChunkWalk::new(rotation, reader, writer, chunk).await?.walk().await? == ChunkEnd::LeaseLost {
         tracing::info!("a chunk was taken over by another worker");
     }
@@ -211,7 +217,7 @@ async fn claim(
             None => {
                 // Sweeps write in key order.
                 let order = if run.pass == 1 { table.order } else { Order::Key };
-                reencrypt_planner::chunk_rows(table.plan.rows_estimate, rotation.batch_rows, order)
+                reencrypt_planner::chunk_rows(table.plan.rows_estimate, rotation.batch_rows, order, rotation.workers)
             }
         };
         let mut tx = reader.begin(Mode::Read).await?;

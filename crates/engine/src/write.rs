@@ -9,7 +9,6 @@ use crate::{
     settle::{Settled, Settlement, settle},
 };
 use reencrypt_checkpoint::Chunk;
-use reencrypt_crypto::Marker;
 use reencrypt_db::{Limits, Mode, Selection, Session, Transaction, Verdict};
 use reencrypt_planner::BoundTable;
 use std::ops::Range;
@@ -24,7 +23,6 @@ pub(crate) struct Writing<'w> {
     pub(crate) session: &'w mut Session,
     pub(crate) chunk: Chunk,
     pub(crate) counts: SlotCounts,
-    pub(crate) marker: Marker,
     pub(crate) tempo: Tempo,
 }
 
@@ -101,9 +99,9 @@ impl Writing<'_> {
         range: Range<usize>,
         defer: bool,
     ) -> Result<bool, Error> {
-        let Self { rotation, session, chunk, counts, marker, .. } = self;
+        let Self { rotation, session, chunk, counts, .. } = self;
         let mut tx = session.begin(Mode::Write(Limits::default())).await?;
-        let settlement = Settlement::first(stage, chunk, marker, range, defer);
+        let settlement = Settlement::first(stage, chunk, range, defer);
         let settled = settle(rotation, &mut tx, table, selection, chunk, counts, settlement).await;
         conclude(rotation, tx, settled, table, chunk, counts).await
     }

@@ -3,7 +3,7 @@
 //! The constants come from 300,000 rows of ten fields (16-byte-IV AES-256-GCM, 850 bytes a row, three indexes) on
 //! PostgreSQL 15, client and server on two cores: about 40,000 rewritten rows a second, 290,000 rows read and opened a
 //! second, 2.4 KB of WAL a rewritten row, and full pages, so that heap and indexes double until vacuum.
-use crate::{ColumnPlan, Estimate, Order, Plan, TablePlan, chunk_rows};
+use crate::{BATCH_ROWS, ColumnPlan, Estimate, Order, Plan, TablePlan, chunk_rows};
 use reencrypt_crypto::PlaintextPolicy;
 use reencrypt_db::Dialect;
 
@@ -23,8 +23,8 @@ const WAL_PER_BYTE_IN_WAVES: f64 = 2.2;
 const GROWTH_IN_WAVES: f64 = 0.15;
 /// A row's bytes where the catalog has no figure.
 const ROW_BYTES_UNKNOWN: f64 = 850.0;
-/// Rows of a batch with default settings.
-const BATCH_ROWS: u32 = 1000;
+/// Workers of a run with default settings.
+const WORKERS: usize = 2;
 
 /// The sum over the plan's tables.
 pub(crate) fn estimate(plan: &Plan, dialect: Dialect) -> Estimate {
@@ -34,7 +34,7 @@ pub(crate) fn estimate(plan: &Plan, dialect: Dialect) -> Estimate {
         let rewritten = rows as f64 * rewritten_share(table);
         let cost = COST_PER_ROW + (1.0 - COST_PER_ROW) * table.slots().len() as f64 / SLOTS_MEASURED;
         sum.rows += rows;
-        sum.chunks += rows.div_ceil(chunk_rows(rows, BATCH_ROWS, table.order)).max(1);
+        sum.chunks += rows.div_ceil(chunk_rows(rows, BATCH_ROWS, table.order, WORKERS)).max(1);
         sum.seconds += cost * rewritten / ROWS_REWRITTEN_PER_SECOND;
         sum.seconds += cost * (rows as f64 - rewritten) / ROWS_READ_PER_SECOND;
         let row_bytes =

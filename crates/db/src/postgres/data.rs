@@ -4,7 +4,7 @@ use super::{
     connection::{Bound, Outcome},
     rows::{self, key_parts},
     selection::{Selection, Used},
-    wire::{INT4, INT4_ARRAY, Parameters, TEXT, XID, XID_ARRAY},
+    wire::{INT4, INT4_ARRAY, Parameters, TEXT, XID, XID_ARRAY, int4_elements},
 };
 use crate::{Error, Result, RowKey, Selection as Chosen, rows::Batch};
 use std::time::Duration;
@@ -87,9 +87,9 @@ impl Connection {
         let mut hit = vec![false; which.len()];
         let Some((sql, with)) = write(selection, rows, which, value) else { return Ok(hit) };
         let written = self.query("writing a batch", &sql, with).await.map_err(|error| error.about(chosen.table()))?;
-        for row in &written {
-            let ordinal = rows::value(row, 0).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-            if let Some(hit) = ordinal.and_then(|ordinal| hit.get_mut(ordinal as usize)) {
+        let ordinals = written.first().and_then(|row| rows::value(row, 0)).map(int4_elements);
+        for ordinal in ordinals.into_iter().flatten() {
+            if let Some(hit) = hit.get_mut(ordinal as usize) {
                 *hit = true;
             }
         }
@@ -189,7 +189,7 @@ fn write<'v>(
     }
     let mut used = Vec::with_capacity(selection.slots.len());
     for (slot, column) in selection.slots.iter().enumerate() {
-        let values: Vec<_> = which.iter().map(|&row| value(row, slot)).collect();
+        let values: Vec<_> = (0..which.len()).map(|nth| value(nth, slot)).collect();
         let changed = values.iter().flatten().count();
         if changed > 0 {
             let (array_oid, oid) = column.array_oids();

@@ -45,8 +45,8 @@ impl Rows {
     }
 
     /// The rows of `other` behind these.
-    pub(crate) fn append(&mut self, other: Self) {
-        self.cells.append(other.cells);
+    pub(crate) fn append(&mut self, other: Self, expected: usize) {
+        self.cells.append(other.cells, expected);
         self.lengths.extend(other.lengths);
         self.bytes += other.bytes;
         self.last = other.last;
@@ -121,14 +121,24 @@ impl Cells {
         self.value(self.len().checked_sub(1)?, column)
     }
 
-    fn append(&mut self, other: Self) {
+    fn append(&mut self, other: Self, expected: usize) {
         if self.types.is_empty() {
             *self = other;
             return;
         }
+        let per_row = self.bytes.len() / self.len().max(1) + 1;
+        make_room(&mut self.bytes, other.bytes.len(), per_row * (expected + expected / 8));
+        make_room(&mut self.ends, other.ends.len(), self.types.len() * expected);
         let before = self.bytes.len() as u64;
         self.bytes.extend_from_slice(&other.bytes);
         self.ends.extend(other.ends.iter().map(|end| end + before));
+    }
+}
+
+/// Room for `more` items; where there is none, for `expected` in all.
+fn make_room<T>(items: &mut Vec<T>, more: usize, expected: usize) {
+    if items.capacity() < items.len() + more && items.len() + more < expected {
+        items.reserve_exact(expected - items.len());
     }
 }
 
@@ -207,7 +217,7 @@ mod tests {
         let mut cells = Cells::default();
         assert_eq!((cells.len(), cells.last(0)), (0, None));
         let rows = [[Some(&b"ab"[..]), None], [None, Some(b"")], [Some(b"c"), Some(b"def")]];
-        rows.iter().for_each(|values| cells.append(row(*values)));
+        rows.iter().for_each(|values| cells.append(row(*values), 3));
         assert_eq!(cells.len(), 3);
         for (at, values) in rows.iter().enumerate() {
             assert_eq!([cells.value(at, 0), cells.value(at, 1)], *values);

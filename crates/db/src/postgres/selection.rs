@@ -115,7 +115,7 @@ impl Selection {
     }
 
     /// Writes those rows that are still as they were read. Parameters: an array for each key column, one for each slot that is `used`, the transactions that
-    /// had written the rows, and their ordinals, which come back for the rows that were hit.
+    /// had written the rows, and their ordinals, which come back as one array for the rows that were hit (NULL for none).
     pub(crate) fn compare_and_set(&self, used: &[Used]) -> String {
         let table = &self.table;
         let mut given: Vec<String> =
@@ -134,8 +134,8 @@ impl Selection {
         given.push(format!("pg_catalog.unnest(${}::pg_catalog.int4[]) AS n", given.len() + 1));
         let (set, given, same) = (set.join(", "), given.join(", "), self.same_key());
         format!(
-            "UPDATE ONLY {table} AS t SET {set} FROM (SELECT {given}) AS u \
-             WHERE {same} AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n"
+            "WITH hit AS (UPDATE ONLY {table} AS t SET {set} FROM (SELECT {given}) AS u \
+             WHERE {same} AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n) SELECT pg_catalog.array_agg(n) FROM hit"
         )
     }
 

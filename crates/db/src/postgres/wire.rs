@@ -116,6 +116,9 @@ impl Encode<'_, Postgres> for Null {
     }
 }
 
+/// Bytes before the first element of a one-dimensional array.
+const ARRAY_HEADER: usize = 20;
+
 /// A one-dimensional array whose elements are already in their binary form; `None` is NULL.
 pub(crate) struct Array<'a> {
     pub(crate) oid: u32,
@@ -133,7 +136,7 @@ impl Encode<'_, Postgres> for Array<'_> {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         let has_null = self.elements.iter().any(Option::is_none);
         let size = self.elements.iter().map(|e| 4 + e.map_or(0, <[u8]>::len)).sum::<usize>();
-        buffer.reserve(20 + size);
+        buffer.reserve(ARRAY_HEADER + size);
         // Dimensions, whether there are NULLs, the element type, the length, the lower bound.
         buffer.extend_from_slice(&1_i32.to_be_bytes());
         buffer.extend_from_slice(&i32::from(has_null).to_be_bytes());
@@ -155,6 +158,12 @@ impl Encode<'_, Postgres> for Array<'_> {
     fn produces(&self) -> Option<PgTypeInfo> {
         Some(PgTypeInfo::with_oid(Oid(self.oid)))
     }
+}
+
+/// The elements of an array of int4 without NULLs, as the server writes it; they stand behind its header, each after its length.
+pub(crate) fn int4_elements(array: &[u8]) -> impl Iterator<Item = u32> {
+    let (elements, _) = array.get(ARRAY_HEADER..).unwrap_or_default().as_chunks::<8>();
+    elements.iter().map(|&[.., a, b, c, d]| u32::from_be_bytes([a, b, c, d]))
 }
 
 /// The parameters of one statement, in order.
@@ -221,6 +230,17 @@ mod tests {
             &[0, 0, 0, 2, b'a', b'b', 255, 255, 255, 255, 0, 0, 0, 0][..],
         ];
         assert_eq!(*buffer, expected.concat());
+    }
+
+    #[test]
+    fn elements_of_an_array_of_numbers_come_back() {
+        let numbers = [0_u32, 7, 65_538].map(u32::to_be_bytes);
+        let elements: Vec<_> = numbers.iter().map(|bytes| Some(&bytes[..])).collect();
+        let mut buffer = PgArgumentBuffer::default();
+        let array = Array { oid: INT4_ARRAY, element_oid: INT4, elements: &elements };
+        assert!(matches!(array.encode_by_ref(&mut buffer), Ok(IsNull::No)));
+        assert_eq!(int4_elements(&buffer).collect::<Vec<_>>(), [0, 7, 65_538]);
+        assert_eq!(int4_elements(&buffer[..12]).count(), 0);
     }
 
     #[test]

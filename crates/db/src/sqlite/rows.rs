@@ -74,7 +74,10 @@ impl Rows {
     }
 
     /// The rows of `other` behind these.
-    pub(crate) fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: Self, expected: usize) {
+        let more = expected.saturating_sub(self.len());
+        self.keys.reserve(more);
+        self.cells.reserve(more * self.slots);
         let shift = self.buffer.len();
         let moved = |span: Span| Span { start: span.start + shift, ..span };
         self.buffer.extend(other.buffer);

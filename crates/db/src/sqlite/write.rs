@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 const DOING: &str = "writing a batch";
 
-/// The new value of a row's slot, if it has one.
+/// The new value of a slot of the `nth` row that is written, if it has one.
 type NewValue<'f, 'v> = &'f (dyn Fn(usize, usize) -> Option<&'v [u8]> + Sync);
 
 /// A batch on its way into the table.
@@ -20,6 +20,8 @@ struct Writing<'w, 'v> {
     statements: &'w Statements,
     columns: &'w [Column],
     rows: &'w Rows,
+    /// The rows that are written.
+    which: &'w [usize],
     value: NewValue<'w, 'v>,
     /// The slots that any row changes. An unchanged one of them in some row travels as NULL and is left as it is.
     changed: Vec<usize>,
@@ -36,22 +38,22 @@ impl Connection {
         let Batch::Sqlite(rows) = &rows.0 else { unreachable!("rows of another engine") };
         self.guard().await?;
         let statements = self.keyed(DOING, chosen).await?;
-        let changes = |&slot: &usize| which.iter().any(|&row| value(row, slot).is_some());
+        let changes = |&slot: &usize| (0..which.len()).any(|nth| value(nth, slot).is_some());
         let changed: Vec<_> = (0..statements.slots()).filter(changes).collect();
         let mut hits = vec![false; which.len()];
         if changed.is_empty() {
             return Ok(hits);
         }
         let columns = &chosen.sqlite().columns;
-        let writing = Writing { statements: &statements, columns, rows, value, changed };
+        let writing = Writing { statements: &statements, columns, rows, which, value, changed };
         let mut alike = Vec::with_capacity(which.len());
-        for (nth, &row) in which.iter().enumerate() {
-            match writing.is_ordinary(row) {
+        for nth in 0..which.len() {
+            match writing.is_ordinary(nth) {
                 true => alike.push(nth),
-                false => hits[nth] = self.write_one(chosen, &writing, row).await?,
+                false => hits[nth] = self.write_one(chosen, &writing, nth).await?,
             }
         }
-        self.write_alike(chosen, &writing, which, &alike, &mut hits).await?;
+        self.write_alike(chosen, &writing, &alike, &mut hits).await?;
         Ok(hits)
     }
 
@@ -60,7 +62,6 @@ impl Connection {
         &mut self,
         chosen: &Chosen,
         writing: &Writing<'_, '_>,
-        which: &[usize],
         alike: &[usize],
         hits: &mut [bool],
     ) -> Result<()> {
@@ -71,9 +72,9 @@ impl Connection {
             while let Some((group, after)) = rest.split_at_checked(size) {
                 let mut arguments = Arguments::default();
                 for &nth in group {
-                    let row_key = writing.rows.key(which[nth]);
+                    let row_key = writing.rows.key(writing.which[nth]);
                     let key = self.bound_key(chosen, &row_key, writing.statements.arity())?;
-                    writing.bind(which[nth], &key, &mut arguments);
+                    writing.bind(nth, &key, &mut arguments);
                 }
                 let mut answered = group.iter();
                 let visit = |item| {
@@ -90,16 +91,16 @@ impl Connection {
     }
 
     /// Writes a row with values that need a statement of their own. Not a hit where the file would store something else than is written.
-    async fn write_one(&mut self, chosen: &Chosen, writing: &Writing<'_, '_>, row: usize) -> Result<bool> {
-        let row_key: RowKey = writing.rows.key(row);
+    async fn write_one(&mut self, chosen: &Chosen, writing: &Writing<'_, '_>, nth: usize) -> Result<bool> {
+        let row_key: RowKey = writing.rows.key(writing.which[nth]);
         let key = self.bound_key(chosen, &row_key, writing.statements.arity())?;
-        let (set, held) = (writing.set(row), writing.held(row));
+        let (set, held) = (writing.set(nth), writing.held(nth));
         let casts = set.iter().any(|&(_, bound)| bound == Bound::Cast) || held.contains(&Held::Bytes);
-        if writing.changed.iter().any(|&slot| writing.becomes_a_number(row, slot)) || (casts && !self.utf8) {
+        if writing.changed.iter().any(|&slot| writing.becomes_a_number(nth, slot)) || (casts && !self.utf8) {
             return Ok(false);
         }
         let mut arguments = Arguments::default();
-        writing.bind(row, &key, &mut arguments);
+        writing.bind(nth, &key, &mut arguments);
         let statement = writing.statements.update(&set, &key.bounds, &held);
         let mut hit = false;
         let visit = |item| {
@@ -115,15 +116,15 @@ impl Connection {
 
 impl Writing<'_, '_> {
     /// Whether the row goes through the statement that most rows share.
-    fn is_ordinary(&self, row: usize) -> bool {
-        let row_key = self.rows.key(row);
+    fn is_ordinary(&self, nth: usize) -> bool {
+        let row_key = self.rows.key(self.which[nth]);
         let parts = super::part::parts(&row_key, self.statements.arity());
         parts.is_some_and(|parts| parts.iter().all(|part| part.is_plain()))
-            && (0..self.statements.slots()).all(|slot| self.held_slot(row, slot) == Held::Plain)
+            && (0..self.statements.slots()).all(|slot| self.held_slot(nth, slot) == Held::Plain)
             && self
                 .changed
                 .iter()
-                .all(|&slot| self.bound(row, slot) == Bound::Plain && !self.becomes_a_number(row, slot))
+                .all(|&slot| self.bound(nth, slot) == Bound::Plain && !self.becomes_a_number(nth, slot))
     }
 
     fn ordinary_statement(&self) -> String {
@@ -133,19 +134,19 @@ impl Writing<'_, '_> {
     }
 
     /// The parameters of one update, in the order of its text.
-    fn bind(&self, row: usize, key: &BoundKey<'_>, arguments: &mut Arguments) {
+    fn bind(&self, nth: usize, key: &BoundKey<'_>, arguments: &mut Arguments) {
         for &slot in &self.changed {
-            match (self.value)(row, slot) {
+            match (self.value)(nth, slot) {
                 None => arguments.null(),
-                Some(new) if self.becomes_text(row, slot) => arguments.text(new),
+                Some(new) if self.becomes_text(nth, slot) => arguments.text(new),
                 Some(new) => arguments.blob(new),
             }
         }
         key.bind(arguments);
         for slot in 0..self.statements.slots() {
-            let old = self.rows.field(row, slot).unwrap_or_default();
+            let old = self.rows.field(self.which[nth], slot).unwrap_or_default();
             let number = || std::str::from_utf8(old).unwrap_or_default();
-            match self.rows.class(row, slot) {
+            match self.rows.class(self.which[nth], slot) {
                 Class::Null => arguments.null(),
                 Class::Integer => arguments.integer(number().parse().unwrap_or_default()),
                 Class::Real => arguments.real(number().parse().unwrap_or_default()),
@@ -155,30 +156,30 @@ impl Writing<'_, '_> {
         }
     }
 
-    fn set(&self, row: usize) -> Vec<(usize, Bound)> {
-        self.changed.iter().map(|&slot| (slot, self.bound(row, slot))).collect()
+    fn set(&self, nth: usize) -> Vec<(usize, Bound)> {
+        self.changed.iter().map(|&slot| (slot, self.bound(nth, slot))).collect()
     }
 
-    fn held(&self, row: usize) -> Vec<Held> {
-        (0..self.statements.slots()).map(|slot| self.held_slot(row, slot)).collect()
+    fn held(&self, nth: usize) -> Vec<Held> {
+        (0..self.statements.slots()).map(|slot| self.held_slot(nth, slot)).collect()
     }
 
-    fn held_slot(&self, row: usize, slot: usize) -> Held {
-        match self.rows.class(row, slot) {
+    fn held_slot(&self, nth: usize, slot: usize) -> Held {
+        match self.rows.class(self.which[nth], slot) {
             class @ (Class::Integer | Class::Real) => Held::Number(class),
-            Class::Text if !is_utf8(self.rows.field(row, slot)) => Held::Bytes,
+            Class::Text if !is_utf8(self.rows.field(self.which[nth], slot)) => Held::Bytes,
             Class::Null | Class::Text | Class::Blob => Held::Plain,
         }
     }
 
-    fn bound(&self, row: usize, slot: usize) -> Bound {
-        let new = (self.value)(row, slot);
-        if self.becomes_text(row, slot) && !is_utf8(new) { Bound::Cast } else { Bound::Plain }
+    fn bound(&self, nth: usize, slot: usize) -> Bound {
+        let new = (self.value)(nth, slot);
+        if self.becomes_text(nth, slot) && !is_utf8(new) { Bound::Cast } else { Bound::Plain }
     }
 
     /// Text stays text and a blob a blob; what was a number becomes text, and what was NULL becomes what the column is declared for.
-    fn becomes_text(&self, row: usize, slot: usize) -> bool {
-        match self.rows.class(row, slot) {
+    fn becomes_text(&self, nth: usize, slot: usize) -> bool {
+        match self.rows.class(self.which[nth], slot) {
             Class::Text | Class::Integer | Class::Real => true,
             Class::Blob => false,
             Class::Null => self.columns[slot].kind != ColumnKind::Bytes,
@@ -186,10 +187,10 @@ impl Writing<'_, '_> {
     }
 
     /// Whether the new text would be stored as a number, by the affinity of its column: `1e5` in a column declared `STRING`.
-    fn becomes_a_number(&self, row: usize, slot: usize) -> bool {
+    fn becomes_a_number(&self, nth: usize, slot: usize) -> bool {
         catalog::turns_text_into_numbers(&self.columns[slot].type_name)
-            && self.becomes_text(row, slot)
-            && (self.value)(row, slot).is_some_and(looks_like_a_number)
+            && self.becomes_text(nth, slot)
+            && (self.value)(nth, slot).is_some_and(looks_like_a_number)
     }
 }
 

@@ -21,7 +21,7 @@ async fn a_row_has_the_block_of_its_ctid_however_it_was_read() {
     let mut rows = transaction.read_batch(&selection, None, &upto, 400).await.expect("rows");
     while !rows.is_last() {
         let after = rows.key(rows.len() - 1);
-        rows.append(transaction.read_batch(&selection, Some(&after), &upto, 400).await.expect("rows"));
+        rows.append(transaction.read_batch(&selection, Some(&after), &upto, 400).await.expect("rows"), 1_000);
     }
     let pages = |rows: &reencrypt_db::Rows| -> Vec<String> {
         (0..rows.len()).map(|row| rows.page(row).expect("a page").to_string()).collect()

@@ -106,7 +106,7 @@ async fn text_that_is_not_utf8_is_compared_and_written_as_text() {
     transaction.rollback().await.expect("rolled back");
     place.run("UPDATE t SET a = CAST(x'61fe' AS TEXT) WHERE id = 2").await;
     let mut transaction = write(&mut session).await;
-    let value = |row: usize, _: usize| Some(if row == 2 { &[0x80, 0x81][..] } else { &b"new"[..] });
+    let value = |nth: usize, _: usize| Some(if nth == 0 { &[0x80, 0x81][..] } else { &b"new"[..] });
     let hits = transaction.compare_and_set(&selection, &rows, &[2, 1, 0], &value).await.expect("written");
     assert_eq!(hits, [true, false, true]);
     transaction.commit().await.expect("committed");
@@ -142,7 +142,10 @@ async fn each_row_of_a_large_batch_has_its_own_answer() {
     // Every second row, backwards; every third of them changes the one column alone.
     let which: Vec<_> = (0..rows.len()).rev().step_by(2).collect();
     let new: Vec<_> = (0..rows.len()).map(|row| format!("new{row}").into_bytes()).collect();
-    let value = |row: usize, slot: usize| (slot == 0 || !row.is_multiple_of(3)).then(|| &new[row][..]);
+    let value = |nth: usize, slot: usize| {
+        let row = which[nth];
+        (slot == 0 || !row.is_multiple_of(3)).then(|| &new[row][..])
+    };
     let mut transaction = write(&mut session).await;
     let hits = transaction.compare_and_set(&selection, &rows, &which, &value).await.expect("written");
     transaction.commit().await.expect("committed");
@@ -191,7 +194,7 @@ async fn a_conflict_deletes_no_other_row_and_undoes_the_batch() {
     let mut session = place.session().await;
     let mut transaction = write(&mut session).await;
     let rows = all_rows(&mut transaction, &selection).await;
-    let value = |row: usize, _: usize| Some(if row == 0 { &b"new"[..] } else { &b"secret-two"[..] });
+    let value = |nth: usize, _: usize| Some(if nth == 0 { &b"new"[..] } else { &b"secret-two"[..] });
     let error = transaction.compare_and_set(&selection, &rows, &[0, 2], &value).await.expect_err("not unique");
     assert_eq!((error.code(), error.verdict()), ("unique_violation", Verdict::Refused));
     let text = format!("{error} {error:?}");

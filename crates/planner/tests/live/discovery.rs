@@ -237,7 +237,7 @@ async fn rotate(place: &Place, configuration: &Configuration, keys: &Keyring) ->
     let resealed = Pool::new(1).reseal(&table.cipher, &Fields(&rows), Expect::Old);
     let which: Vec<usize> = (0..rows.len()).filter(|&row| resealed.outcome(row, 0) == Outcome::Rotated).collect();
     let hit = tx
-        .compare_and_set(&table.leaves[0], &rows, &which, &|row, slot| resealed.value(row, slot))
+        .compare_and_set(&table.leaves[0], &rows, &which, &|nth, slot| resealed.value(which[nth], slot))
         .await
         .expect("a write");
     tx.commit().await.expect("the end");
