@@ -29,7 +29,7 @@ pub use identifier::{shown, typed};
 pub use row_key::RowKey;
 pub use rows::Rows;
 pub use selection::Selection;
-pub use session::{Limits, Mode, Session, Transaction};
+pub use session::{Limits, Mode, Session, Transaction, Written};
 pub use snapshot::{HeapScan, Horizon, InFlight, Snapshot};
 pub use sqlx::migrate::Migrator;
 pub use url::{DatabaseUrl, UrlError};

@@ -1,7 +1,7 @@
 //! One connection, one transaction at a time.
 use crate::{
     Dialect, HeapScan, Horizon, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table,
-    TableName, TlsMode, Value, postgres, sqlite,
+    TableName, TlsMode, Value, postgres, rows::Batch, sqlite,
 };
 
 /// Bounds of a write transaction, all `SET LOCAL` on PostgreSQL, so that the tool gives way and not the application.
@@ -37,6 +37,34 @@ pub enum Mode<'a> {
     Write(Limits),
     /// REPEATABLE READ READ ONLY; with `Some`, the exported snapshot of another session. SQLite: one read transaction.
     Snapshot(Option<&'a Snapshot>),
+}
+
+/// New values of rows in the form in which they travel, so that a transaction that writes them is as short as can be.
+pub struct Written(postgres::Written);
+
+impl Written {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What [`Transaction::compare_and_set`] would send; `None` for SQLite, which takes row by row.
+    pub fn new<'v>(
+        selection: &Selection,
+        rows: &Rows,
+        which: &[usize],
+        value: &(dyn Fn(usize, usize) -> Option<&'v [u8]> + Sync),
+    ) -> Result<Option<Self>> {
+        match &rows.0 {
+            Batch::Postgres(rows) => Ok(Some(Self(postgres::Written::new(selection, rows, which, value)?))),
+            Batch::Sqlite(_) => Ok(None),
+        }
+    }
 }
 
 /// One connection. When a call's deadline passes or its future is dropped inside a transaction the connection is closed, never reused.
@@ -227,6 +255,15 @@ impl Transaction<'_> {
         let hits = on!(self.0, c => c.compare_and_set(selection, rows, which, value).await)?;
         let hit = hits.iter().filter(|hit| **hit).count();
         tracing::trace!(session = self.0.pid(), rows = which.len(), hit, "compared and set");
+        Ok(hits)
+    }
+
+    /// The same of rows that were written out beforehand for this selection.
+    pub async fn compare_and_set_written(&mut self, selection: &Selection, written: Written) -> Result<Vec<bool>> {
+        let Connection::Postgres(connection) = &mut self.0 else { unreachable!("written for another engine") };
+        let hits = connection.compare_and_set_written(selection, written.0).await?;
+        let hit = hits.iter().filter(|hit| **hit).count();
+        tracing::trace!(session = self.0.pid(), rows = hits.len(), hit, "compared and set");
         Ok(hits)
     }
 

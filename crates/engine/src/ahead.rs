@@ -39,7 +39,7 @@ pub(crate) struct Ahead<'w> {
     /// Away while a portion is read; one that did not come back is opened anew.
     session: &'w mut Option<Session>,
     table: &'w BoundTable,
-    selection: &'w Arc<Selection>,
+    selection: &'w Selection,
     expect: Expect,
     pass: u32,
     upto: RowKey,
@@ -84,7 +84,7 @@ impl<'w> Ahead<'w> {
         rotation: &'w Rotation,
         session: &'w mut Option<Session>,
         table: &'w BoundTable,
-        selection: &'w Arc<Selection>,
+        selection: &'w Selection,
         expect: Expect,
         chunk: &Chunk,
         marker: Marker,
@@ -132,7 +132,7 @@ impl<'w> Ahead<'w> {
     pub(crate) async fn reseal(&mut self, read: Read<'w>) -> Result<Stage, Error> {
         let Read { wave: Wave { rows, which, marks, bounds, last }, nonces } = read;
         let (pool, cipher) = (self.rotation.context.pool.clone(), self.table.cipher.clone());
-        let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect);
+        let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect, self.selection);
         let (batch, read) = if last { (resealed.await, Ok(())) } else { tokio::join!(resealed, self.read_on()) };
         let batch = batch?;
         nonces.settle(&batch);

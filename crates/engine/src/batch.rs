@@ -1,9 +1,9 @@
 //! A batch between its read and its write.
-use crate::Error;
+use crate::{Error, rotation::lock};
 use reencrypt_crypto::{Classified, Expect, Outcome, Pool, Refusal, Resealed, RowCipher};
 use reencrypt_db::{self as db, RowKey};
 use reencrypt_planner::GateCounts;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Some of the rows that were read together, in the order of their keys, and what becomes of them. Positions are those in the batch.
 pub(crate) struct Batch {
@@ -11,6 +11,8 @@ pub(crate) struct Batch {
     /// Where the batch's rows stand among those that were read, ascending.
     which: Arc<Vec<usize>>,
     resealed: Resealed,
+    /// All rows that change, ready to be sent; gone once they were.
+    written: Mutex<Option<db::Written>>,
 }
 
 /// The cipher sees fields, never keys of rows.
@@ -44,18 +46,19 @@ impl Batch {
         rows: db::Rows,
         expect: Expect,
     ) -> Result<Self, Error> {
-        Self::reseal_fields(pool, cipher, Fields::all(rows), expect).await
+        Self::reseal_fields(pool, cipher, Fields::all(rows), expect, None).await
     }
 
-    /// Reseals those of `rows` that are listed in `which`, ascending.
+    /// Reseals those of `rows` that are listed in `which`, ascending, and makes them ready to be written to `selection`.
     pub(crate) async fn reseal_some(
         pool: &Arc<Pool>,
         cipher: &Arc<RowCipher>,
         rows: Arc<db::Rows>,
         which: Vec<usize>,
         expect: Expect,
+        selection: &db::Selection,
     ) -> Result<Self, Error> {
-        Self::reseal_fields(pool, cipher, Fields { rows, which: Arc::new(which) }, expect).await
+        Self::reseal_fields(pool, cipher, Fields { rows, which: Arc::new(which) }, expect, Some(selection.clone())).await
     }
 
     async fn reseal_fields(
@@ -63,13 +66,32 @@ impl Batch {
         cipher: &Arc<RowCipher>,
         fields: Fields,
         expect: Expect,
+        selection: Option<db::Selection>,
     ) -> Result<Self, Error> {
-        let (rows, which) = (fields.rows.clone(), fields.which.clone());
         let (pool, cipher) = (pool.clone(), cipher.clone());
-        let resealed = tokio::task::spawn_blocking(move || pool.reseal(&cipher, &fields, expect))
-            .await
-            .map_err(|_| Error::bug("the worker pool ended"))?;
-        Ok(Self { rows, which, resealed })
+        let ready = move || {
+            let resealed = pool.reseal(&cipher, &fields, expect);
+            let Fields { rows, which } = fields;
+            let mut batch = Self { rows, which, resealed, written: Mutex::default() };
+            if let Some(selection) = selection {
+                let changed: Vec<_> = (0..batch.len()).filter(|at| batch.changes(*at)).collect();
+                let placed = batch.placed(&changed);
+                let written = db::Written::new(&selection, &batch.rows, &placed, &batch.values(&changed))?;
+                batch.written = Mutex::new(written);
+            }
+            Ok(batch)
+        };
+        tokio::task::spawn_blocking(ready).await.map_err(|_| Error::bug("the worker pool ended"))?
+    }
+
+    /// Where the rows at `which` stand among those that were read.
+    fn placed(&self, which: &[usize]) -> Vec<usize> {
+        which.iter().map(|&at| self.which[at]).collect()
+    }
+
+    /// The new values of the rows at `which`.
+    fn values<'b>(&'b self, which: &'b [usize]) -> impl Fn(usize, usize) -> Option<&'b [u8]> + Sync {
+        |nth, slot| self.resealed.value(which[nth], slot)
     }
 
     /// How often the new key of a column was used.
@@ -97,16 +119,18 @@ impl Batch {
         self.resealed.changes(at)
     }
 
-    /// Writes the new values of the rows at `which`, ascending, that are still as they were read; says of each whether it was hit.
+    /// Writes the new values of the changed rows at `which`, ascending, that are still as they were read; says of each whether it was hit.
     pub(crate) async fn compare_and_set(
         &self,
         tx: &mut db::Transaction<'_>,
         selection: &db::Selection,
         which: &[usize],
     ) -> Result<Vec<bool>, Error> {
-        let rows: Vec<_> = which.iter().map(|&at| self.which[at]).collect();
-        let value = |nth: usize, slot: usize| self.resealed.value(which[nth], slot);
-        Ok(tx.compare_and_set(selection, &self.rows, &rows, &value).await?)
+        let written = lock(&self.written).take_if(|written| written.len() == which.len());
+        match written {
+            Some(written) => Ok(tx.compare_and_set_written(selection, written).await?),
+            None => Ok(tx.compare_and_set(selection, &self.rows, &self.placed(which), &self.values(which)).await?),
+        }
     }
 
     /// Adds what opened and what did not in one column. Plaintext is no evidence about a key.

@@ -26,7 +26,7 @@ pub(crate) enum ChunkEnd {
 }
 
 /// The table's leaf of that name, if it is still there.
-pub(crate) fn leaf<'t>(table: &'t BoundTable, name: &str) -> Option<&'t Arc<Selection>> {
+pub(crate) fn leaf<'t>(table: &'t BoundTable, name: &str) -> Option<&'t Selection> {
     table.table.leaves.iter().position(|leaf| leaf.name.to_string() == name).and_then(|at| table.leaves.get(at))
 }
 

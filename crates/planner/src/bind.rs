@@ -21,7 +21,7 @@ pub struct BoundTable {
     /// from the catalog now, its row key the plan's
     pub table: Table,
     /// one per leaf, slots = columns then blind indexes
-    pub leaves: Vec<Arc<Selection>>,
+    pub leaves: Vec<Selection>,
     /// over the same slots
     pub cipher: Arc<RowCipher>,
     /// as the catalog is now: an index may have come or gone since the plan
@@ -98,8 +98,8 @@ fn is_authenticated(plan: &Plan, table: &TablePlan) -> Result<bool, Error> {
 }
 
 /// One selection a leaf over `slots`.
-pub(crate) fn selections(table: &Table, slots: &[String]) -> Result<Vec<Arc<Selection>>, Error> {
-    (0..table.leaves.len()).map(|leaf| Ok(Arc::new(Selection::new(table, leaf, slots)?))).collect()
+pub(crate) fn selections(table: &Table, slots: &[String]) -> Result<Vec<Selection>, Error> {
+    (0..table.leaves.len()).map(|leaf| Ok(Selection::new(table, leaf, slots)?)).collect()
 }
 
 /// The old keys that were given for other pairs than this one, and are none of its own.

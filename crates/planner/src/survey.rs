@@ -178,7 +178,7 @@ fn readable(table: &Table, plan: &TablePlan) -> bool {
 pub(crate) async fn sample(
     session: &mut Session,
     table: &Table,
-    leaves: &[Arc<Selection>],
+    leaves: &[Selection],
     rows: u32,
     seed: u32,
 ) -> Result<Vec<Arc<Batch>>, Error> {
@@ -212,7 +212,7 @@ const PART_BYTES: u64 = 64 << 20;
 async fn read_whole(
     session: &mut Session,
     table: &Table,
-    leaves: &[Arc<Selection>],
+    leaves: &[Selection],
     cipher: &Arc<RowCipher>,
     pool: &Arc<Pool>,
     mut tally: Tally,

@@ -72,7 +72,6 @@ impl Connection {
         Ok(batch(read.map_err(|error| error.about(chosen.table()))?, selection, true))
     }
 
-    /// Where no entry of `which` changes anything, nothing is written and nothing is hit.
     pub(crate) async fn compare_and_set<'v>(
         &mut self,
         chosen: &Chosen,
@@ -80,12 +79,17 @@ impl Connection {
         which: &[usize],
         value: &(dyn Fn(usize, usize) -> Option<&'v [u8]> + Sync),
     ) -> Result<Vec<bool>> {
-        let selection = keyed(chosen)?;
         let Batch::Postgres(rows) = &rows.0 else {
             return Err(Error::RowKey { table: chosen.table().clone() });
         };
-        let mut hit = vec![false; which.len()];
-        let Some((sql, with)) = write(selection, rows, which, value) else { return Ok(hit) };
+        let written = Written::new(chosen, rows, which, value)?;
+        self.compare_and_set_written(chosen, written).await
+    }
+
+    /// Where nothing is to be changed, nothing is written and nothing is hit.
+    pub(crate) async fn compare_and_set_written(&mut self, chosen: &Chosen, written: Written) -> Result<Vec<bool>> {
+        let mut hit = vec![false; written.rows];
+        let Some((sql, with)) = written.statement else { return Ok(hit) };
         let written = self.query("writing a batch", &sql, with).await.map_err(|error| error.about(chosen.table()))?;
         let ordinals = written.first().and_then(|row| rows::value(row, 0)).map(int4_elements);
         for ordinal in ordinals.into_iter().flatten() {
@@ -113,6 +117,27 @@ impl Connection {
         let rows = read.map_err(|error| error.about(chosen.table()))?;
         let text = |row| String::from_utf8_lossy(rows::value(row, 0).unwrap_or_default()).into_owned();
         Ok(rows.iter().map(text).collect())
+    }
+}
+
+/// The statement that writes rows, with all its parameters; none where it would change nothing.
+pub(crate) struct Written {
+    rows: usize,
+    statement: Option<(String, Parameters)>,
+}
+
+impl Written {
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn new<'v>(
+        chosen: &Chosen,
+        rows: &Rows,
+        which: &[usize],
+        value: &(dyn Fn(usize, usize) -> Option<&'v [u8]> + Sync),
+    ) -> Result<Self> {
+        Ok(Self { rows: which.len(), statement: write(keyed(chosen)?, rows, which, value) })
     }
 }
 

@@ -18,6 +18,7 @@ mod store;
 mod wire;
 
 pub(crate) use connection::Connection;
+pub(crate) use data::Written;
 pub(crate) use rows::Rows;
 pub(crate) use scan::Scan;
 pub(crate) use selection::Selection;
