@@ -124,6 +124,10 @@ impl Format {
 
     /// The parts of `source`; `None` where it has another shape.
     pub(crate) fn read(&self, arena: &mut Arena, source: &Source<'_>) -> Option<Envelope> {
+        // Without its white space it is not longer.
+        if arena.view(source).len() < self.0.len_min {
+            return None;
+        }
         let mark = arena.mark();
         if let Some(envelope) = self.find(arena, source, self.0.spelling) {
             return Some(envelope);

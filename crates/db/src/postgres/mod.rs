@@ -6,6 +6,7 @@
 mod begin;
 mod catalog;
 mod connection;
+mod copy;
 mod data;
 mod failure;
 mod rows;

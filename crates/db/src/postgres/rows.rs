@@ -1,4 +1,5 @@
 //! A batch as it came over the wire.
+use super::copy;
 use crate::RowKey;
 use sqlx::{Row, ValueRef, postgres::PgRow};
 use std::ops::Range;
@@ -95,13 +96,32 @@ impl Cells {
             self.types = row.columns().iter().map(TypeOid::type_info_oid).collect();
         }
         for column in 0..self.types.len() {
-            let value = value(row, column);
-            let bytes = value.unwrap_or_default();
-            self.bytes.extend_from_slice(bytes);
-            self.ends.push(self.bytes.len() as u64 | if value.is_none() { NULL } else { 0 });
-            length += if counted.contains(&column) { bytes.len() } else { 0 };
+            let bytes = self.push_value(value(row, column));
+            length += if counted.contains(&column) { bytes } else { 0 };
         }
         length
+    }
+
+    /// Of rows that come without types, with so many columns.
+    pub(crate) fn of(columns: usize) -> Self {
+        Self { types: vec![0; columns], ..Self::default() }
+    }
+
+    /// Adds a row of [`Cells::of`] in the form of `COPY`.
+    pub(crate) fn push_tuple(&mut self, tuple: &[u8], counted: &Range<usize>) -> usize {
+        let mut length = 0;
+        for (column, field) in copy::fields(tuple).enumerate() {
+            let bytes = self.push_value(field);
+            length += if counted.contains(&column) { bytes } else { 0 };
+        }
+        length
+    }
+
+    fn push_value(&mut self, value: Option<&[u8]>) -> usize {
+        let bytes = value.unwrap_or_default();
+        self.bytes.extend_from_slice(bytes);
+        self.ends.push(self.bytes.len() as u64 | if value.is_none() { NULL } else { 0 });
+        bytes.len()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -25,6 +25,8 @@ pub(crate) struct Scan {
     /// The block and the row after which to go on.
     after: (u32, u16),
     written_since: Option<u32>,
+    /// Of the next read.
+    rows_max: u32,
 }
 
 /// The stripes of one part.
@@ -81,7 +83,7 @@ impl Connection {
         let size = size.map_err(|error| error.about(chosen.table()))?;
         let blocks = size.first().and_then(|row| number(row, 0)).and_then(|blocks| u32::try_from(blocks).ok());
         let stripes = Stripes::new(part, parts, blocks.unwrap_or(u32::MAX));
-        Ok(HeapScan(Position::Postgres(Scan { stripes, after: (stripes.start, 0), written_since })))
+        Ok(HeapScan(Position::Postgres(Scan { stripes, after: (stripes.start, 0), written_since, rows_max: ROWS_MAX })))
     }
 
     pub(crate) async fn next_rows(&mut self, scan: &mut HeapScan, chosen: &Chosen) -> Result<Option<crate::Rows>> {
@@ -91,15 +93,20 @@ impl Connection {
         let selection = chosen.postgres();
         let slots = selection.slots.len();
         while scan.stripes.start < scan.stripes.blocks {
-            let Scan { stripes, after, written_since } = *scan;
-            let portion = Portion { after, before: Some(stripes.end()), written_since, rows_max: ROWS_MAX };
+            let Scan { stripes, after, written_since, .. } = *scan;
+            let rows_max = scan.rows_max;
+            let portion = Portion { after, before: Some(stripes.end()), written_since, rows_max };
             let bound = Bound { columns: 0..slots, bytes_max: BATCH_BYTES_MAX };
-            let sql = selection.portion(&portion);
-            let read = self.query_bounded("scanning a heap", &sql, Parameters::default(), bound).await;
+            let read = self.copy_bounded("scanning a heap", &selection.portion(&portion), slots + 1, bound).await;
             let outcome = read.map_err(|error| error.about(chosen.table()))?;
-            let place = outcome.cells.last(slots).and_then(place);
+            let (place, read) = (outcome.cells.last(slots).and_then(place), outcome.cells.len());
+            // The server sends all that was asked for, so ask for less after too much and for more again after little.
+            scan.rows_max = match outcome.cut {
+                true => u32::try_from(read).unwrap_or(u32::MAX).min(ROWS_MAX),
+                false => rows_max.saturating_mul(2).min(ROWS_MAX),
+            };
             match place {
-                Some(place) if outcome.cut || outcome.cells.len() == ROWS_MAX as usize => scan.after = place,
+                Some(place) if outcome.cut || read == rows_max as usize => scan.after = place,
                 _ => {
                     scan.stripes = stripes.next();
                     scan.after = (scan.stripes.start, 0);
