@@ -208,13 +208,15 @@ impl<'w> Ahead<'w> {
                 portion.clamp(batch_rows, batch_rows.saturating_mul(PORTION_BATCHES_MAX)).min(missing)
             }
         };
+        let limit = self.rotation.load.rows(limit as usize) as u32;
         let behind = reading.read.as_ref().and_then(|read| last_key(&read.rows));
         let mut session = self.session.take().ok_or_else(|| Error::bug("the session that reads is away"))?;
         let (selection, marker, upto) = (self.selection.clone(), self.marker.clone(), reading.upto.clone());
         let (after, is_marked) = (behind.or_else(|| reading.after.clone()), reading.kind != Kind::Fresh(Order::Key));
         // A task of its own: what comes in is taken apart while the writer goes on.
         let read = tokio::spawn(async move {
-            let read = portion(&mut session, &selection, after.as_ref(), &upto, limit, is_marked.then_some(&marker)).await;
+            let read =
+                portion(&mut session, &selection, after.as_ref(), &upto, limit, is_marked.then_some(&marker)).await;
             (session, read)
         });
         let (session, read) = read.await.map_err(|_| Error::bug("the reader ended"))?;

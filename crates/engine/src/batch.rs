@@ -58,7 +58,8 @@ impl Batch {
         expect: Expect,
         selection: &db::Selection,
     ) -> Result<Self, Error> {
-        Self::reseal_fields(pool, cipher, Fields { rows, which: Arc::new(which) }, expect, Some(selection.clone())).await
+        Self::reseal_fields(pool, cipher, Fields { rows, which: Arc::new(which) }, expect, Some(selection.clone()))
+            .await
     }
 
     async fn reseal_fields(

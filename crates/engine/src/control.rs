@@ -1,7 +1,6 @@
 //! Words for every worker of a run, through its row in the store. The commands need no PHI key.
 use crate::{
     Context, Error, Report,
-    load::Looks,
     rotation::Rotation,
     summary::{self, Saw},
 };
@@ -174,7 +173,7 @@ pub(crate) async fn asked_pause(store: &Store, session: &mut Session, run_id: &s
 
 /// Looks at the run's row for all workers of this process, and shows that it is alive. Ends with its task.
 pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Option<Pause>>) {
-    let (mut session, mut looks, mut told) = (None, Looks::default(), None);
+    let (mut session, mut told) = (None, None);
     for look in 0u32.. {
         let result = async {
             let session: &mut Session = match &mut session {
@@ -192,7 +191,7 @@ pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Opti
                 tx.commit().await?;
                 told = Some(waiting);
             }
-            rotation.look_at_load(session, &mut looks).await
+            rotation.look_at_load(session).await
         };
         if let Err(error) = result.await {
             // The workers meet the same trouble and say so; this task only tries again.

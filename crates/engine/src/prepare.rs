@@ -1,6 +1,7 @@
 //! Everything before the first write.
 use crate::{
     Approved, BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport, control,
+    load::{Look, Looks},
     past::Past,
     rotation::{Started, Tally},
     summary::{self, Saw},
@@ -48,6 +49,8 @@ pub struct Prepared {
     /// The run that goes on.
     run: Option<Run>,
     workers: usize,
+    /// at the load of the database
+    looks: Looks,
     /// how the way to the server is protected, where it leaves this machine
     tls: Option<TlsMode>,
     accepted: HashMap<(usize, String), u64>,
@@ -97,6 +100,9 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
         Err(error) if error.code() == "privilege_missing" => (None, Some(error)),
         Err(error) => return Err(error),
     };
+    let run_id = run.as_ref().map(|run| run.id.as_str());
+    let mut looks = Looks::default();
+    look(&store, &mut session, run_id, &options, &mut looks).await;
     let (configuration, found) = match &run {
         // Discovery on half-rotated data could find something else than it did when the run began.
         Some(run) if context.configuration.tables.is_empty() => {
@@ -132,6 +138,7 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
     approved(&options, &plan)?;
     let server = server(&mut session).await?;
     let workers = workers(&options, context.database.dialect(), &server);
+    look(&store, &mut session, run_id, &options, &mut looks).await;
     session.close().await;
     Ok(Prepared {
         accepted: past.accepted_by_column(&plan),
@@ -142,8 +149,18 @@ pub async fn prepare(context: Arc<Context>, options: RunOptions, intent: Intent)
         intent,
         run,
         workers,
+        looks,
         tls: server.tls,
     })
+}
+
+/// Looks how busy the database is. What cannot be seen is looked for again while the run goes on.
+async fn look(store: &Store, session: &mut Session, run_id: Option<&str>, options: &RunOptions, looks: &mut Looks) {
+    if options.rows_per_second_max.is_none()
+        && let Ok(Some(look)) = Look::now(store, session, run_id).await
+    {
+        looks.take(look);
+    }
 }
 
 /// A run that could not start, or not go on.
@@ -204,6 +221,7 @@ impl Prepared {
             workers: self.workers,
             tables,
             accepted: self.accepted,
+            looks: self.looks,
             tally,
         };
         let (end, rates) = started.work().await?;

@@ -5,7 +5,7 @@ use crate::{
     control::{asked_pause, watch_run},
     failpoint::failpoint,
     held::Held,
-    load::Load,
+    load::{Load, Looks},
     nonces::Nonces,
     owner::Owner,
     pace::Pace,
@@ -26,6 +26,8 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 pub(crate) const LEASE_MS: u32 = 15_000;
 /// A window takes at most so many seconds of the row budget.
 const WINDOW_S: u32 = 10;
+/// A row budget is spent in so many batches a second, or more.
+const BATCHES_PER_SECOND_MIN: u32 = 20;
 /// Bytes of fields in the windows of all workers.
 const WINDOWS_BYTES_MAX: usize = 96 << 20;
 
@@ -234,6 +236,8 @@ pub(crate) struct Started {
     pub(crate) batch_rows: u32,
     pub(crate) tables: Vec<BoundTable>,
     pub(crate) accepted: HashMap<(usize, String), u64>,
+    /// At the load of the database, before the first batch.
+    pub(crate) looks: Looks,
     /// What earlier processes of the run found, by pass, table and column.
     pub(crate) tally: Tally,
 }
@@ -246,8 +250,8 @@ impl Started {
         let mut session = self.context.database.session().await?;
         let (pause_sender, pause) = watch::channel(asked_pause(&self.store, &mut session, &self.run_id).await?);
         let per_second = self.options.rows_per_second_max.unwrap_or(u32::MAX);
-        // A batch takes at most about a second of the budget, so that a stop, a pause and the lease are never far.
-        let batch_rows = self.batch_rows.min(per_second).max(1);
+        // Who asks for a speed asks for an even one.
+        let batch_rows = self.batch_rows.min(per_second / BATCHES_PER_SECOND_MIN).max(1);
         let rotation = Arc::new(Rotation {
             workers: self.workers,
             batch_rows,
@@ -258,7 +262,7 @@ impl Started {
             // Each worker holds the window that it writes and the one that it reads.
             window_bytes_max: WINDOWS_BYTES_MAX / (2 * self.workers.max(1)),
             pace: Pace::new(self.options.rows_per_second_max),
-            load: Load::new(),
+            load: Load::new(self.looks),
             nonces: Nonces::new(&self.context, &self.plan)?,
             store: self.store,
             run_id: self.run_id,
@@ -277,6 +281,9 @@ impl Started {
         });
         failpoint!("engine::run_started");
         rotation.bury_dead(&mut session).await?;
+        if rotation.load.gives_way() {
+            rotation.tell_load(&mut session).await?;
+        }
         session.close().await;
         let watcher = tokio::spawn(watch_run(rotation.clone(), pause_sender));
         let end = run_workers(&rotation, self.workers).await;

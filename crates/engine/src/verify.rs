@@ -16,7 +16,7 @@ use reencrypt_db::{HeapScan, InFlight, Mode, Session, Snapshot, Transaction};
 use reencrypt_planner::{BoundTable, ClassCounts, Configuration, Finding, Plan, counted};
 use statement::{Evidence, Statement};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 /// How long transactions that were open at the snapshot are waited for.
 const WAIT_S: u64 = 60;
@@ -194,7 +194,7 @@ async fn scan(
     Ok(())
 }
 
-/// Reads a scan to its end and counts what stands there.
+/// Reads a scan to its end and counts what stands there. While rows are opened the next are read.
 async fn drain(
     context: &Context,
     tx: &mut Transaction<'_>,
@@ -203,26 +203,36 @@ async fn drain(
     scan: &mut HeapScan,
     counts: &mut [TableCounts],
 ) -> Result<u64, Error> {
-    let (mut sum, leaf) = (0, &table.leaves[leaf]);
-    let mut rows = tx.next_rows(scan, leaf).await?;
-    while let Some(now) = rows {
-        let len = now.len();
-        // While these are opened the next are read.
-        let opened = batch::classify(&context.pool, &table.cipher, now, Expect::New);
-        let (classified, next) = tokio::join!(opened, tx.next_rows(scan, leaf));
-        count(&classified?, len, counts);
-        sum += len as u64;
-        context.observer.event(&Event::Verified { table: table.plan.name.clone(), rows: len as u64 });
-        if context.stop.is_requested() {
-            return Err(Error::refused(
-                "interrupted",
-                "stopped by a signal; nothing can be said",
-                "`reencrypt verify` starts anew",
-            ));
+    let leaf = &table.leaves[leaf];
+    let (sender, mut receiver) = mpsc::channel(1);
+    let reading = async move {
+        while let Some(rows) = tx.next_rows(scan, leaf).await? {
+            if sender.send(rows).await.is_err() {
+                break;
+            }
         }
-        rows = next?;
-    }
-    Ok(sum)
+        Ok::<_, Error>(())
+    };
+    let opening = async move {
+        let mut sum = 0;
+        while let Some(rows) = receiver.recv().await {
+            let len = rows.len();
+            let classified = batch::classify(&context.pool, &table.cipher, rows, Expect::New).await?;
+            count(&classified, len, counts);
+            sum += len as u64;
+            context.observer.event(&Event::Verified { table: table.plan.name.clone(), rows: len as u64 });
+            if context.stop.is_requested() {
+                return Err(Error::refused(
+                    "interrupted",
+                    "stopped by a signal; nothing can be said",
+                    "`reencrypt verify` starts anew",
+                ));
+            }
+        }
+        Ok(sum)
+    };
+    let (read, sum) = tokio::join!(reading, opening);
+    read.and(sum)
 }
 
 fn count(classified: &Classified, rows: usize, counts: &mut [TableCounts]) {

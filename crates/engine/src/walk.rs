@@ -78,8 +78,7 @@ impl<'w> ChunkWalk<'w> {
             return finish(writing, table).await;
         };
         let expect = if writing.chunk.pass == 1 { Expect::Old } else { Expect::New };
-        let mut ahead =
-            Ahead::new(rotation, reader, table, selection, expect, &writing.chunk, marker, marks);
+        let mut ahead = Ahead::new(rotation, reader, table, selection, expect, &writing.chunk, marker, marks);
         let mut stage = ahead.next().await?;
         while let Some(now) = stage {
             failpoint!("engine::batch_resealed");

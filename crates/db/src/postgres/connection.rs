@@ -1,8 +1,8 @@
 //! One connection: opening it, the deadline over each of its calls, and the transaction that is open on it.
 use super::{
     begin::{READ_DEADLINE_MS, READ_STATEMENT_MS, begin},
-    failure,
     copy::Tuples,
+    failure,
     rows::Cells,
     wire::Parameters,
 };
