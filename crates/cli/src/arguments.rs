@@ -185,7 +185,7 @@ pub(crate) struct PaceArguments {
     /// Workers [default: two, or the cores if fewer]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) workers: Option<usize>,
-    /// Rows of one transaction [default: 1000]
+    /// Rows of one transaction [default: 2000, on SQLite 1000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch_rows: Option<u32>,
     /// Bound on the speed of all workers together

@@ -10,7 +10,7 @@ use crate::{
 use reencrypt_checkpoint::{NewRun, Run, RunState, Store};
 use reencrypt_crypto::Refusal;
 use reencrypt_db::{Dialect, Limits, Mode, Server, Session, TlsMode};
-use reencrypt_planner::{BATCH_ROWS, Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions};
+use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions};
 use std::{collections::HashMap, sync::Arc};
 
 /// Values per column that are looked at before a run.
@@ -215,7 +215,6 @@ impl Prepared {
             context: self.context.clone(),
             store: self.store,
             run_id: run_id.clone(),
-            batch_rows: self.options.batch_rows.unwrap_or(BATCH_ROWS).max(1),
             plan: self.plan,
             options: self.options,
             workers: self.workers,

@@ -26,7 +26,7 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 pub(crate) const LEASE_MS: u32 = 15_000;
 /// A window takes at most so many seconds of the row budget.
 const WINDOW_S: u32 = 10;
-/// A row budget is spent in so many batches a second, or more.
+/// A row budget is spent in so many batches a second, or more, unless their size was asked for.
 const BATCHES_PER_SECOND_MIN: u32 = 20;
 /// Bytes of fields in the windows of all workers.
 const WINDOWS_BYTES_MAX: usize = 96 << 20;
@@ -233,7 +233,6 @@ pub(crate) struct Started {
     pub(crate) plan: Plan,
     pub(crate) options: RunOptions,
     pub(crate) workers: usize,
-    pub(crate) batch_rows: u32,
     pub(crate) tables: Vec<BoundTable>,
     pub(crate) accepted: HashMap<(usize, String), u64>,
     /// At the load of the database, before the first batch.
@@ -250,8 +249,15 @@ impl Started {
         let mut session = self.context.database.session().await?;
         let (pause_sender, pause) = watch::channel(asked_pause(&self.store, &mut session, &self.run_id).await?);
         let per_second = self.options.rows_per_second_max.unwrap_or(u32::MAX);
-        // Who asks for a speed asks for an even one.
-        let batch_rows = self.batch_rows.min(per_second / BATCHES_PER_SECOND_MIN).max(1);
+        // Who asks for a speed asks for an even one; and of a size that was asked for too a batch takes at most about a second of the budget, so that a stop, a pause and
+        // the lease are never far.
+        let batch_rows = match self.options.batch_rows {
+            Some(rows) => rows.min(per_second),
+            None => {
+                reencrypt_planner::batch_rows(self.context.database.dialect()).min(per_second / BATCHES_PER_SECOND_MIN)
+            }
+        };
+        let batch_rows = batch_rows.max(1);
         let rotation = Arc::new(Rotation {
             workers: self.workers,
             batch_rows,

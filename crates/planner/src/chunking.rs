@@ -1,8 +1,14 @@
 //! How many rows a chunk holds, and a window of it.
 use crate::Order;
+use reencrypt_db::Dialect;
 
-/// Rows of a transaction with default settings.
-pub const BATCH_ROWS: u32 = 2_000;
+/// Rows of a transaction with default settings. SQLite has one writer, for whom the application waits.
+pub fn batch_rows(dialect: Dialect) -> u32 {
+    match dialect {
+        Dialect::Postgres => 2_000,
+        Dialect::Sqlite => 1_000,
+    }
+}
 /// Rows of a window in batches: each page of the heap is then visited again only after transactions enough for its dead version to be dead to everybody.
 const WINDOW_BATCHES: u32 = 25;
 /// Rows of a window at most, whatever the batch.

@@ -3,7 +3,7 @@
 //! The constants come from 300,000 rows of ten fields (16-byte-IV AES-256-GCM, 850 bytes a row, three indexes) on
 //! PostgreSQL 15, client and server on two cores: about 40,000 rewritten rows a second, 290,000 rows read and opened a
 //! second, 2.4 KB of WAL a rewritten row, and full pages, so that heap and indexes double until vacuum.
-use crate::{BATCH_ROWS, ColumnPlan, Estimate, Order, Plan, TablePlan, chunk_rows};
+use crate::{ColumnPlan, Estimate, Order, Plan, TablePlan, batch_rows, chunk_rows};
 use reencrypt_crypto::PlaintextPolicy;
 use reencrypt_db::Dialect;
 
@@ -34,7 +34,7 @@ pub(crate) fn estimate(plan: &Plan, dialect: Dialect) -> Estimate {
         let rewritten = rows as f64 * rewritten_share(table);
         let cost = COST_PER_ROW + (1.0 - COST_PER_ROW) * table.slots().len() as f64 / SLOTS_MEASURED;
         sum.rows += rows;
-        sum.chunks += rows.div_ceil(chunk_rows(rows, BATCH_ROWS, table.order, WORKERS)).max(1);
+        sum.chunks += rows.div_ceil(chunk_rows(rows, batch_rows(dialect), table.order, WORKERS)).max(1);
         sum.seconds += cost * rewritten / ROWS_REWRITTEN_PER_SECOND;
         sum.seconds += cost * (rows as f64 - rewritten) / ROWS_READ_PER_SECOND;
         let row_bytes =

@@ -26,7 +26,7 @@ mod schema;
 mod survey;
 
 pub use bind::{BoundTable, Keyring, bind, check_schema};
-pub use chunking::{BATCH_ROWS, chunk_rows, window_rows};
+pub use chunking::{batch_rows, chunk_rows, window_rows};
 pub use configuration::{
     BlindIndexSettings, ColumnSettings, Configuration, DatabaseSettings, DoctorSettings, EnvironmentSettings,
     KeySettings, Kind, Reference, SecretForm, SecretSettings, TableSettings, TriggerPolicy, WrappedBy,

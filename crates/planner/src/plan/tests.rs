@@ -163,7 +163,10 @@ fn estimates_scale_with_what_is_to_do() {
     let whole = estimate::estimate(&plan, Dialect::Postgres);
     assert_eq!(whole.rows, 300_000);
     assert_eq!(whole.key_invocations["default"], 600_000);
-    assert_eq!(whole.chunks, 300_000_u64.div_ceil(chunk_rows(300_000, crate::BATCH_ROWS, Order::Key, 2)));
+    assert_eq!(
+        whole.chunks,
+        300_000_u64.div_ceil(chunk_rows(300_000, crate::batch_rows(Dialect::Postgres), Order::Key, 2))
+    );
     // Three of ten fields: between the cost of a row alone and that of ten.
     assert!(whole.seconds > 300_000.0 / 100_000.0 && whole.seconds < 300_000.0 / 40_000.0, "{}", whole.seconds);
     assert!((600_000_000..800_000_000).contains(&whole.wal_bytes), "2.4 KB a row: {}", whole.wal_bytes);
