@@ -47,10 +47,10 @@ impl Connection {
         let columns = &chosen.sqlite().columns;
         let writing = Writing { statements: &statements, columns, rows, which, value, changed };
         let mut alike = Vec::with_capacity(which.len());
-        for nth in 0..which.len() {
+        for (nth, hit) in hits.iter_mut().enumerate() {
             match writing.is_ordinary(nth) {
                 true => alike.push(nth),
-                false => hits[nth] = self.write_one(chosen, &writing, nth).await?,
+                false => *hit = self.write_one(chosen, &writing, nth).await?,
             }
         }
         self.write_alike(chosen, &writing, &alike, &mut hits).await?;
