@@ -1,6 +1,6 @@
 //! One connection, one transaction at a time.
 use crate::{
-    Dialect, HeapScan, Horizon, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table,
+    Dialect, Error, HeapScan, Horizon, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table,
     TableName, TlsMode, Value, postgres, rows::Batch, sqlite,
 };
 
@@ -252,19 +252,24 @@ impl Transaction<'_> {
         which: &[usize],
         value: &(dyn Fn(usize, usize) -> Option<&'v [u8]> + Sync),
     ) -> Result<Vec<bool>> {
-        let hits = on!(self.0, c => c.compare_and_set(selection, rows, which, value).await)?;
-        let hit = hits.iter().filter(|hit| **hit).count();
-        tracing::trace!(session = self.0.pid(), rows = which.len(), hit, "compared and set");
-        Ok(hits)
+        let hits = match (&mut self.0, Written::new(selection, rows, which, value)?) {
+            (Connection::Sqlite(c), _) => c.compare_and_set(selection, rows, which, value).await,
+            (Connection::Postgres(c), Some(written)) => c.compare_and_set(selection, written.0).await,
+            (Connection::Postgres(_), None) => Err(Error::RowKey { table: selection.table().clone() }),
+        };
+        hits.inspect(|hits| self.tell_hits(hits))
     }
 
     /// The same of rows that were written out beforehand for this selection.
     pub async fn compare_and_set_written(&mut self, selection: &Selection, written: Written) -> Result<Vec<bool>> {
         let Connection::Postgres(connection) = &mut self.0 else { unreachable!("written for another engine") };
-        let hits = connection.compare_and_set_written(selection, written.0).await?;
+        let hits = connection.compare_and_set(selection, written.0).await;
+        hits.inspect(|hits| self.tell_hits(hits))
+    }
+
+    fn tell_hits(&self, hits: &[bool]) {
         let hit = hits.iter().filter(|hit| **hit).count();
         tracing::trace!(session = self.0.pid(), rows = hits.len(), hit, "compared and set");
-        Ok(hits)
     }
 
     /// About `rows` rows spread over the whole table, cheap on any size; `seed` makes it repeatable where the engine can.

@@ -273,6 +273,7 @@ fn last_key(rows: &Rows) -> Option<RowKey> {
     Some(rows.key(rows.len().checked_sub(1)?))
 }
 
-fn present(session: &mut Option<Session>) -> Result<&mut Session, Error> {
+/// The session that reads, where no portion has it.
+pub(crate) fn present(session: &mut Option<Session>) -> Result<&mut Session, Error> {
     session.as_mut().ok_or_else(|| Error::bug("the session that reads is away"))
 }

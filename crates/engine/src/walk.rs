@@ -1,7 +1,7 @@
 //! The walk over one chunk: read ahead, write, settle what lost its compare, until nothing of it is left.
 use crate::{
     Error, Event,
-    ahead::Ahead,
+    ahead::{Ahead, present},
     counts::SlotCounts,
     failpoint::failpoint,
     pace::Tempo,
@@ -48,7 +48,7 @@ impl<'w> ChunkWalk<'w> {
         writer: &'w mut Session,
         chunk: Chunk,
     ) -> Result<Self, Error> {
-        let session = reader.as_mut().ok_or_else(|| Error::bug("a walk without a session that reads"))?;
+        let session = present(reader)?;
         let mut tables = rotation.tables();
         if tables.get(chunk.table_no).is_none_or(|table| leaf(table, &chunk.leaf).is_none()) {
             tables = rotation.rebind(session).await?;

@@ -116,7 +116,6 @@ impl Worker {
     async fn step(&mut self) -> Result<Step, Error> {
         let rotation = self.rotation.clone();
         let Worker { reader: reading, writer, name, held, .. } = self;
-        connected(reading, &rotation).await?;
         let writer = connected(writer, &rotation).await?;
 
         if let Some((id, fence)) = *held {
@@ -169,6 +168,7 @@ async fn walk(
     writer: &mut Session,
     chunk: Chunk,
 ) -> Result<(), Error> {
+    connected(reader, rotation).await?;
     if ChunkWalk::new(rotation, reader, writer, chunk).await?.walk().await? == ChunkEnd::LeaseLost {
         tracing::info!("a chunk was taken over by another worker");
     }

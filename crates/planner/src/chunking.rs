@@ -9,6 +9,7 @@ pub fn batch_rows(dialect: Dialect) -> u32 {
         Dialect::Sqlite => 1_000,
     }
 }
+
 /// Rows of a window in batches: each page of the heap is then visited again only after transactions enough for its dead version to be dead to everybody.
 const WINDOW_BATCHES: u32 = 25;
 /// Rows of a window at most, whatever the batch.

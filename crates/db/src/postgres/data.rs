@@ -72,22 +72,8 @@ impl Connection {
         Ok(batch(read.map_err(|error| error.about(chosen.table()))?, selection, true))
     }
 
-    pub(crate) async fn compare_and_set<'v>(
-        &mut self,
-        chosen: &Chosen,
-        rows: &crate::Rows,
-        which: &[usize],
-        value: &(dyn Fn(usize, usize) -> Option<&'v [u8]> + Sync),
-    ) -> Result<Vec<bool>> {
-        let Batch::Postgres(rows) = &rows.0 else {
-            return Err(Error::RowKey { table: chosen.table().clone() });
-        };
-        let written = Written::new(chosen, rows, which, value)?;
-        self.compare_and_set_written(chosen, written).await
-    }
-
     /// Where nothing is to be changed, nothing is written and nothing is hit.
-    pub(crate) async fn compare_and_set_written(&mut self, chosen: &Chosen, written: Written) -> Result<Vec<bool>> {
+    pub(crate) async fn compare_and_set(&mut self, chosen: &Chosen, written: Written) -> Result<Vec<bool>> {
         let mut hit = vec![false; written.rows];
         let Some((sql, with)) = written.statement else { return Ok(hit) };
         let written = self.query("writing a batch", &sql, with).await.map_err(|error| error.about(chosen.table()))?;
