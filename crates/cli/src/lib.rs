@@ -29,6 +29,10 @@ use output::Outcome;
 use session::Session;
 use std::{ffi::OsString, panic::AssertUnwindSafe, process::ExitCode};
 
+/// A window of rows is many MB, and a large table has hundreds: what is freed goes back, however they interleave.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Runs the command that the process's arguments name, and returns its exit code: 0, 1, 2, or 130 after a signal.
 pub fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
