@@ -104,14 +104,6 @@ impl<'w> Ahead<'w> {
         present(self.session)
     }
 
-    /// The next batch, read and resealed; `None` at the chunk's end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Stage>, Error> {
-        match self.read().await? {
-            Some(read) => self.reseal(read).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
     /// The next batch as it stands in the database; `None` at the chunk's end.
     pub(crate) async fn read(&mut self) -> Result<Option<Read<'w>>, Error> {
         let wave = match self.window.as_mut().and_then(Window::next) {

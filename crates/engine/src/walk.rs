@@ -1,7 +1,7 @@
 //! The walk over one chunk: read ahead, write, settle what lost its compare, until nothing of it is left.
 use crate::{
     Error, Event,
-    ahead::{Ahead, present},
+    ahead::{Ahead, Stage, present},
     counts::SlotCounts,
     failpoint::failpoint,
     pace::Tempo,
@@ -13,6 +13,10 @@ use reencrypt_crypto::{Expect, Marker};
 use reencrypt_db::{Dialect, Limits, Mode, Selection, Session};
 use reencrypt_planner::BoundTable;
 use std::{collections::HashSet, sync::Arc};
+use tokio::sync::{
+    Mutex, MutexGuard,
+    mpsc::{self, Receiver, Sender},
+};
 
 /// How the walk over a chunk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,31 +83,18 @@ impl<'w> ChunkWalk<'w> {
         };
         let expect = if writing.chunk.pass == 1 { Expect::Old } else { Expect::New };
         let mut ahead = Ahead::new(rotation, reader, table, selection, expect, &writing.chunk, marker, marks);
-        let mut stage = ahead.next().await?;
-        while let Some(now) = stage {
-            failpoint!("engine::batch_resealed");
-            rotation.judge(writing.chunk.pass, table, &now.batch)?;
-            rotation.sleep(rotation.pace.take(now.batch.len() as u64)).await;
-            let write = writing.write(table, selection, &now);
-            // While one batch is written the next is read and resealed; where a reader stands in the writer's way it is read before.
-            let (written, next) = if rotation.context.database.dialect() == Dialect::Sqlite {
-                match ahead.read().await {
-                    Ok(Some(read)) => {
-                        let (written, next) = tokio::join!(write, ahead.reseal(read));
-                        (written, next.map(Some))
-                    }
-                    end => (write.await, end.map(|_| None)),
-                }
-            } else {
-                tokio::join!(write, ahead.next())
-            };
-            if !written? {
-                return Ok(ChunkEnd::LeaseLost);
-            }
-            if rotation.context.stop.is_requested() || rotation.pause.borrow().is_some() {
-                return release(writing).await;
-            }
-            stage = next?;
+        // While one batch is written the next waits and the one after that is resealed, so that neither side waits for the other's slow step.
+        let (sender, stages) = mpsc::channel(1);
+        // Where a reader stands in the writer's way the two take turns.
+        let turns = (rotation.context.database.dialect() == Dialect::Sqlite).then(Mutex::default);
+        let (written, read) = tokio::join!(
+            write_all(&mut writing, table, selection, stages, turns.as_ref()),
+            read_all(&mut ahead, sender, turns.as_ref())
+        );
+        match written? {
+            Written::LeaseLost => return Ok(ChunkEnd::LeaseLost),
+            Written::Stopped => return release(writing).await,
+            Written::All => read?,
         }
         let reader = ahead.into_session()?;
         if !writing.settle_pending(reader, table, selection, expect).await? {
@@ -113,6 +104,62 @@ impl<'w> ChunkWalk<'w> {
             return release(writing).await;
         }
         finish(writing, table).await
+    }
+}
+
+/// How far the writing side came.
+enum Written {
+    /// To the end of what was read.
+    All,
+    /// To a stop or a pause.
+    Stopped,
+    /// Somebody else has the chunk now.
+    LeaseLost,
+}
+
+/// Reads and reseals batch after batch, until there is none left or nobody takes them.
+async fn read_all(ahead: &mut Ahead<'_>, stages: Sender<Stage>, turns: Option<&Mutex<()>>) -> Result<(), Error> {
+    loop {
+        let turn = turn(turns).await;
+        let read = ahead.read().await?;
+        drop(turn);
+        let Some(read) = read else { return Ok(()) };
+        let stage = ahead.reseal(read).await?;
+        if stages.send(stage).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes batch after batch as they come.
+async fn write_all(
+    writing: &mut Writing<'_>,
+    table: &BoundTable,
+    selection: &Selection,
+    mut stages: Receiver<Stage>,
+    turns: Option<&Mutex<()>>,
+) -> Result<Written, Error> {
+    let rotation = writing.rotation;
+    while let Some(now) = stages.recv().await {
+        failpoint!("engine::batch_resealed");
+        rotation.judge(writing.chunk.pass, table, &now.batch)?;
+        rotation.sleep(rotation.pace.take(now.batch.len() as u64)).await;
+        let turn = turn(turns).await;
+        if !writing.write(table, selection, &now).await? {
+            return Ok(Written::LeaseLost);
+        }
+        drop(turn);
+        if rotation.context.stop.is_requested() || rotation.pause.borrow().is_some() {
+            return Ok(Written::Stopped);
+        }
+    }
+    Ok(Written::All)
+}
+
+async fn turn(turns: Option<&Mutex<()>>) -> Option<MutexGuard<'_, ()>> {
+    match turns {
+        Some(turns) => Some(turns.lock().await),
+        None => None,
     }
 }
 
