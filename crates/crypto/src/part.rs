@@ -42,17 +42,20 @@ impl Part {
     }
 }
 
-/// Where each part of a value stands in the arena; an absent part is empty.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Envelope([Range<usize>; Part::COUNT]);
+/// Where each part of a value stands in the arena; an absent part is empty. Start and end in four bytes each, since an envelope is handed on for every
+/// field: an arena holds a few stored values, none of them above [`crate::format::STORED_BYTES_MAX`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Envelope([(u32, u32); Part::COUNT]);
 
 impl Envelope {
     pub(crate) fn get(&self, part: Part) -> Range<usize> {
-        self.0[part as usize].clone()
+        let (start, end) = self.0[part as usize];
+        start as usize..end as usize
     }
 
     pub(crate) fn set(&mut self, part: Part, range: Range<usize>) {
-        self.0[part as usize] = range;
+        debug_assert!(u32::try_from(range.end).is_ok(), "an arena of less than 4 GiB");
+        self.0[part as usize] = (range.start as u32, range.end as u32);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use reencrypt_checkpoint::Chunk;
 use reencrypt_crypto::{Expect, Marker};
-use reencrypt_db::{Mode, RowKey, Rows, Selection, Session};
+use reencrypt_db::{Dialect, Mode, RowKey, Rows, Selection, Session};
 use reencrypt_planner::{BoundTable, Order};
 use std::{collections::HashSet, sync::Arc};
 
@@ -120,12 +120,15 @@ impl<'w> Ahead<'w> {
         Ok(Some(Read { wave, nonces }))
     }
 
-    /// Reseals it; meanwhile what comes after its window is read bit by bit, unless it is the window's last.
+    /// Reseals it; meanwhile what comes after its window is read bit by bit, but not where a reader stands in the writer's way.
     pub(crate) async fn reseal(&mut self, read: Read<'w>) -> Result<Stage, Error> {
         let Read { wave: Wave { rows, which, marks, bounds, last }, nonces } = read;
         let (pool, cipher) = (self.rotation.context.pool.clone(), self.table.cipher.clone());
         let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect, self.selection);
-        let (batch, read) = if last { (resealed.await, Ok(())) } else { tokio::join!(resealed, self.read_on()) };
+        let (batch, read) = match self.rotation.context.database.dialect() {
+            Dialect::Sqlite => (resealed.await, Ok(())),
+            Dialect::Postgres => tokio::join!(resealed, self.read_on()),
+        };
         let batch = batch?;
         nonces.settle(&batch);
         read?;

@@ -1,7 +1,7 @@
 //! A batch as it came over the wire.
 use super::copy;
 use crate::RowKey;
-use sqlx::{Row, ValueRef, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use std::ops::Range;
 
 /// Rows whose first columns are the key, then the slots, then the version and the place (of a scanned row the place alone).
@@ -170,7 +170,7 @@ pub(crate) fn place(ctid: &[u8]) -> Option<(u32, u16)> {
 
 /// The raw value of a column; `None` is NULL.
 pub(crate) fn value(row: &PgRow, column: usize) -> Option<&[u8]> {
-    row.try_get_raw(column).ok().filter(|value| !value.is_null()).and_then(|value| value.as_bytes().ok())
+    row.try_get_raw(column).ok()?.as_bytes().ok()
 }
 
 /// The row's first columns as a key.
