@@ -152,7 +152,8 @@ impl<'w> Ahead<'w> {
     }
 
     fn window_of(&mut self, kind: Kind, upto: RowKey, read: Marked) -> Option<Window> {
-        let batch_rows = self.rotation.batch_rows as usize;
+        // While the run gives way it reseals no more at once than it writes: both cores busy for a whole batch are felt as much as its locks.
+        let batch_rows = self.rotation.load.rows(self.rotation.batch_rows as usize);
         let behind = last_key(&read.rows);
         let is_last = read.rows.is_last();
         match kind {
