@@ -44,6 +44,11 @@ impl Arena {
         &mut self.bytes[range]
     }
 
+    /// Several that do not overlap.
+    pub(crate) fn parts_mut<const N: usize>(&mut self, ranges: [Range<usize>; N]) -> [&mut [u8]; N] {
+        self.bytes.get_disjoint_mut(ranges).expect("the parts of a value stand apart")
+    }
+
     /// The bytes of a source.
     pub(crate) fn view<'b>(&'b self, source: &Source<'b>) -> &'b [u8] {
         match source {
@@ -99,12 +104,17 @@ impl Arena {
     fn reserve(&mut self, more: usize) {
         let needed = self.used + more;
         if needed > self.bytes.len() {
-            let mut grown = vec![0; needed.next_power_of_two().max(256)];
-            grown[..self.used].copy_from_slice(&self.bytes[..self.used]);
-            self.bytes[..self.dirty].zeroize();
-            self.bytes = grown;
-            self.dirty = self.used;
+            self.grow(needed);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        let mut grown = vec![0; needed.next_power_of_two().max(256)];
+        grown[..self.used].copy_from_slice(&self.bytes[..self.used]);
+        self.bytes[..self.dirty].zeroize();
+        self.bytes = grown;
+        self.dirty = self.used;
     }
 }
 

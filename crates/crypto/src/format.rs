@@ -118,22 +118,23 @@ impl Format {
     /// Whether `stored` has this layout's strict shape (says nothing about keys). Discovery uses it: leniency in
     /// reading does not count, so that two formats that differ in their spelling are told apart.
     pub fn matches_shape(&self, stored: &[u8]) -> bool {
-        let mut arena = Arena::default();
-        self.find(&mut arena, &Source::Row(stored), Spelling::Canonical).is_some()
+        let (mut arena, mut envelope) = (Arena::default(), Envelope::default());
+        self.find(&mut arena, &Source::Row(stored), Spelling::Canonical, &mut envelope).is_some()
     }
 
-    /// The parts of `source`; `None` where it has another shape.
-    pub(crate) fn read(&self, arena: &mut Arena, source: &Source<'_>) -> Option<Envelope> {
+    /// Says in `envelope` where the parts of `source` are; `None` where it has another shape.
+    pub(crate) fn read(&self, arena: &mut Arena, source: &Source<'_>, envelope: &mut Envelope) -> Option<()> {
         // Without its white space it is not longer.
         if arena.view(source).len() < self.0.len_min {
             return None;
         }
         let mark = arena.mark();
-        if let Some(envelope) = self.find(arena, source, self.0.spelling) {
-            return Some(envelope);
+        if self.find(arena, source, self.0.spelling, envelope).is_some() {
+            return Some(());
         }
         arena.rewind(mark);
-        let found = self.strip(arena, source).and_then(|stripped| self.find(arena, &stripped, self.0.spelling));
+        let stripped = self.strip(arena, source);
+        let found = stripped.and_then(|stripped| self.find(arena, &stripped, self.0.spelling, envelope));
         if found.is_none() {
             arena.rewind(mark);
         }
@@ -189,17 +190,17 @@ impl Format {
         self.0.container.is_distinctive()
     }
 
-    fn find(&self, arena: &mut Arena, source: &Source<'_>, spelling: Spelling) -> Option<Envelope> {
+    fn find(&self, arena: &mut Arena, source: &Source<'_>, spelling: Spelling, envelope: &mut Envelope) -> Option<()> {
         let len = arena.view(source).len();
         if len < self.0.len_min || len > STORED_BYTES_MAX {
             return None;
         }
-        let mut envelope = Envelope::default();
-        self.0.container.read(arena, source, spelling, &mut envelope)?;
+        *envelope = Envelope::default();
+        self.0.container.read(arena, source, spelling, envelope)?;
         let fits = |part: Part, len: usize| envelope.get(part).len() == len;
         let lengths = self.0.lengths;
         let exact = [Part::Iv, Part::Tag].into_iter().all(|part| lengths.of(part).is_some_and(|len| fits(part, len)));
-        exact.then_some(envelope)
+        exact.then_some(())
     }
 
     /// A copy without white space, where the layout tolerates it and there may be some.

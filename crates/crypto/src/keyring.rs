@@ -1,7 +1,7 @@
 //! The formats of one column, each with its keys derived.
 use crate::{
     ColumnSpec, Expect, Format, KeyPair, LayoutError, SecretKey,
-    aead::{Aead, IV_LEN_MAX, TAG_LEN},
+    aead::{Aead, TAG_LEN},
     arena::Arena,
     formula::Names,
     part::{Envelope, Part, Pieces},
@@ -136,12 +136,13 @@ impl Candidate {
         buffer: &mut Vec<u8>,
     ) -> bool {
         let Some(aead) = self.aead(side) else { return false };
-        let (mut iv, mut tag) = ([0; IV_LEN_MAX], [0; TAG_LEN]);
-        let iv = &mut iv[..self.format.iv_len()];
-        iv.copy_from_slice(arena.get(envelope.get(Part::Iv)));
-        tag.copy_from_slice(arena.get(envelope.get(Part::Tag)));
-        let aad = self.associated_data(names, || carried(envelope, arena, iv), buffer);
-        aead.open(iv, aad, arena.get_mut(envelope.get(Part::Ct)), &tag)
+        let aad = self.associated_data(
+            names,
+            || carried(envelope, arena, self.format.carried(), arena.get(envelope.get(Part::Iv))),
+            buffer,
+        );
+        let [iv, tag, ciphertext] = arena.parts_mut([Part::Iv, Part::Tag, Part::Ct].map(|part| envelope.get(part)));
+        aead.open(iv, aad, ciphertext, tag)
     }
 
     /// Encrypts `buffer` in place under the new key. `None` where there is none.
@@ -168,10 +169,10 @@ impl Candidate {
 }
 
 /// The nonce and the carried parts: all that is known before a value is sealed.
-pub(crate) fn carried<'a>(envelope: &Envelope, arena: &'a Arena, iv: &'a [u8]) -> Pieces<'a> {
+pub(crate) fn carried<'a>(envelope: &Envelope, arena: &'a Arena, parts: &[Part], iv: &'a [u8]) -> Pieces<'a> {
     let mut pieces = Pieces::default();
     pieces.set(Part::Iv, iv);
-    for part in Part::CARRIED {
+    for &part in parts {
         pieces.set(part, arena.get(envelope.get(part)));
     }
     pieces

@@ -55,7 +55,8 @@ pub(crate) enum Kernel {
 }
 
 enum Attempt {
-    Opened(Layer),
+    /// the layer stands in the scratch, its plaintext here
+    Opened(Range<usize>),
     /// the shape of an envelope; whether that is out of the question by chance
     Locked {
         distinctive: bool,
@@ -72,9 +73,8 @@ pub(crate) fn peel(ring: &Keyring, scratch: &mut Scratch, stored: &[u8], expect:
     let mut source = Source::Row(stored);
     loop {
         match unlock(ring, scratch, &source, expect) {
-            Attempt::Opened(layer) => {
-                source = Source::Arena(layer.envelope.get(Part::Ct));
-                scratch.layers.push(layer);
+            Attempt::Opened(plaintext) => {
+                source = Source::Arena(plaintext);
                 if scratch.layers.len() > LAYERS_MAX {
                     return Reading::Open(Kernel::TooDeep);
                 }
@@ -103,14 +103,18 @@ fn settle(ring: &Keyring, scratch: &mut Scratch, source: Source<'_>, attempt: &A
 
 /// Tries every format and key on one layer.
 fn unlock(ring: &Keyring, scratch: &mut Scratch, source: &Source<'_>, expect: Expect) -> Attempt {
-    let Scratch { arena, aad, .. } = scratch;
+    let Scratch { arena, layers, aad, .. } = scratch;
+    let mut envelope = Envelope::default();
     let mut attempt = Attempt::Foreign;
     let mark = arena.mark();
     for (at, candidate) in ring.candidates.iter().enumerate() {
-        let Some(envelope) = candidate.format.read(arena, source) else { continue };
+        if candidate.format.read(arena, source, &mut envelope).is_none() {
+            continue;
+        }
         for side in candidate.sides(expect) {
             if candidate.open(side, ring.names(), &envelope, arena, aad) {
-                return Attempt::Opened(Layer { candidate: at, side, envelope });
+                layers.push(Layer { candidate: at, side, envelope });
+                return Attempt::Opened(envelope.get(Part::Ct));
             }
         }
         arena.rewind(mark);

@@ -6,7 +6,7 @@ use crate::{
     column::is_spelling,
     formula::Names,
     keyring::Keyring,
-    part::{Part, Pieces},
+    part::{Envelope, Part, Pieces},
     peel::{Kernel, Reading, Scratch, peel},
     presets,
 };
@@ -71,8 +71,8 @@ fn open(format: &Format, key: [u8; 32], stored: &[u8]) -> Option<Vec<u8>> {
 
 /// Nonce, tag and ciphertext as they decode.
 fn decoded(format: &Format, stored: &[u8]) -> Option<[Vec<u8>; 3]> {
-    let mut arena = Arena::default();
-    let envelope = format.read(&mut arena, &Source::Row(stored))?;
+    let (mut arena, mut envelope) = (Arena::default(), Envelope::default());
+    format.read(&mut arena, &Source::Row(stored), &mut envelope)?;
     Some([Part::Iv, Part::Tag, Part::Ct].map(|part| arena.get(envelope.get(part)).to_vec()))
 }
 

@@ -56,9 +56,9 @@ fn seal_layer(
     let iv = &mut iv[..written.format.iv_len()];
     ivs.fill(iv);
     let ciphertext = arena.append(&Source::Arena(plaintext.clone()));
-    let aad = written.associated_data(ring.names(), || carried(envelope, arena, iv), aad);
+    let aad = written.associated_data(ring.names(), || carried(envelope, arena, written.format.carried(), iv), aad);
     let tag = written.seal(iv, aad, arena.get_mut(ciphertext.clone()))?;
-    let mut pieces = carried(envelope, arena, iv);
+    let mut pieces = carried(envelope, arena, written.format.carried(), iv);
     pieces.set(Part::Tag, &tag);
     pieces.set(Part::Ct, arena.get(ciphertext));
     let start = out.len();
@@ -71,7 +71,8 @@ fn opens_to(ring: &Keyring, scratch: &mut Scratch, stored: &[u8], plaintext: Ran
     let written = ring.written();
     let Scratch { arena, aad, .. } = scratch;
     let mark = arena.mark();
-    let envelope = written.format.read(arena, &Source::Row(stored))?;
+    let mut envelope = Envelope::default();
+    written.format.read(arena, &Source::Row(stored), &mut envelope)?;
     let same = written.open(Side::New, ring.names(), &envelope, arena, aad)
         && equal(arena.get(envelope.get(Part::Ct)), arena.get(plaintext));
     arena.rewind(mark);

@@ -147,8 +147,8 @@ fn key_ids_of_128_bytes_and_more_have_a_long_length() {
             _ => vec![0x82, (len >> 8) as u8, len as u8],
         };
         let stored = [&b"\x01"[..], &header, &kid, &[7; 28], b"ciphertext"].concat();
-        let mut arena = crate::arena::Arena::default();
-        let envelope = format.read(&mut arena, &crate::arena::Source::Row(&stored)).unwrap();
+        let (mut arena, mut envelope) = (crate::arena::Arena::default(), crate::part::Envelope::default());
+        format.read(&mut arena, &crate::arena::Source::Row(&stored), &mut envelope).unwrap();
         let mut pieces = crate::part::Pieces::default();
         use crate::part::Part;
         for part in [Part::Iv, Part::Tag, Part::Ct, Part::Kid] {

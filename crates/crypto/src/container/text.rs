@@ -91,7 +91,10 @@ impl Template {
     pub(crate) fn write(&self, pieces: &Pieces<'_>, out: &mut Vec<u8>, temporaries: &mut [Vec<u8>]) {
         for segment in &self.segments {
             match segment {
-                Segment::Literal(bytes) => out.extend_from_slice(bytes),
+                Segment::Literal(bytes) => match bytes.as_slice() {
+                    [byte] => out.push(*byte),
+                    bytes => out.extend_from_slice(bytes),
+                },
                 Segment::Hole(hole) => {
                     hole.content.with_bytes(pieces, temporaries, |bytes| hole.codec.encode(bytes, out));
                 }
@@ -168,6 +171,9 @@ impl Template {
         let Some((Segment::Hole(open), back)) = behind.split_first() else {
             return rest.is_empty().then_some(());
         };
+        if back.is_empty() {
+            return take(open, rest);
+        }
         let mut parts = [&text[..0]; SEGMENTS_MAX];
         for (segment, part) in back.iter().zip(&mut parts).rev() {
             match segment {
