@@ -64,8 +64,9 @@ impl RowCipher {
             bytes: Vec::with_capacity(stored_bytes(rows, range.clone(), slots)),
             invocations: vec![0; self.columns.len()],
         };
+        let mut expected = vec![expect; self.columns.len()];
         for (i, row) in range.enumerate() {
-            self.reseal_row(rows, row, i * slots, expect, scratch, ivs, &mut job);
+            self.reseal_row(rows, row, i * slots, &mut expected, scratch, ivs, &mut job);
         }
         job
     }
@@ -76,16 +77,22 @@ impl RowCipher {
         rows: &R,
         row: usize,
         base: usize,
-        expect: Expect,
+        expected: &mut [Expect],
         scratch: &mut Scratch,
         ivs: &mut impl IvSource,
         job: &mut ResealJob,
     ) {
-        for (column, cipher) in self.columns.iter().enumerate() {
+        for ((column, cipher), expect) in self.columns.iter().enumerate().zip(expected) {
             let stored = rows.field(row, column);
             let start = job.bytes.len();
             let (outcome, plaintext) =
-                cipher.reseal_field(scratch, stored, expect, ivs, &mut job.bytes, &mut job.invocations[column]);
+                cipher.reseal_field(scratch, stored, *expect, ivs, &mut job.bytes, &mut job.invocations[column]);
+            // The next value of a column is under the same key as the last, more often than not.
+            match outcome {
+                Outcome::Rotated => *expect = Expect::Old,
+                Outcome::AlreadyNew => *expect = Expect::New,
+                _ => {}
+            }
             job.entries[base + column] = Entry { outcome, start, end: job.bytes.len() };
             for index in &self.hashed_by[column] {
                 let slot = self.columns.len() + index;
@@ -108,11 +115,17 @@ impl RowCipher {
     ) -> Vec<Class> {
         let slots = self.slots();
         let mut classes = vec![Class::Null; range.len() * slots];
+        let mut expected = vec![expect; self.columns.len()];
         for (row, classes) in range.zip(classes.chunks_mut(slots.max(1))) {
-            for (column, cipher) in self.columns.iter().enumerate() {
+            for ((column, cipher), expected) in self.columns.iter().enumerate().zip(&mut expected) {
                 let stored = rows.field(row, column);
-                let (class, plaintext) = cipher.classify_field(scratch, stored, expect);
+                let (class, plaintext) = cipher.classify_field(scratch, stored, *expected);
                 classes[column] = class;
+                match class {
+                    Class::Old => *expected = Expect::Old,
+                    Class::New => *expected = Expect::New,
+                    _ => {}
+                }
                 for index in &self.hashed_by[column] {
                     let slot = self.columns.len() + index;
                     let bytes = plaintext_bytes(&plaintext, stored, scratch);
