@@ -22,7 +22,7 @@ pub enum PlaintextPolicy {
     Encrypt,
 }
 
-/// Which key most values are expected under; it only orders the trials, what opens decides.
+/// Which key most values are expected under, until one of the column has told; it only orders the trials, what opens decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// The first pass.

@@ -4,7 +4,7 @@ use crate::{
     batch::Batch,
     nonces::{Taken, Wanting},
     rotation::Rotation,
-    window::{Bounds, Marked, Wave, Window},
+    window::{Bounds, Wave, Window},
 };
 use reencrypt_checkpoint::Chunk;
 use reencrypt_crypto::{Expect, Marker};
@@ -20,8 +20,6 @@ const PORTION_BATCHES_MAX: u32 = 4;
 /// A batch that is ready to be written.
 pub(crate) struct Stage {
     pub(crate) batch: Batch,
-    /// Of each of its rows, in waves.
-    pub(crate) marks: Vec<u64>,
     pub(crate) bounds: Arc<Bounds>,
     /// The window's last batch.
     pub(crate) last: bool,
@@ -68,7 +66,7 @@ struct Reading {
     kind: Kind,
     after: Option<RowKey>,
     upto: RowKey,
-    read: Option<Marked>,
+    read: Option<Rows>,
 }
 
 /// How the rows will be written.
@@ -122,9 +120,10 @@ impl<'w> Ahead<'w> {
 
     /// Reseals it; meanwhile what comes after its window is read bit by bit, but not where a reader stands in the writer's way.
     pub(crate) async fn reseal(&mut self, read: Read<'w>) -> Result<Stage, Error> {
-        let Read { wave: Wave { rows, which, marks, bounds, last }, nonces } = read;
+        let Read { wave: Wave { rows, which, bounds, last }, nonces } = read;
+        let marker = (bounds.order == Order::Waves).then(|| self.marker.clone());
         let (pool, cipher) = (self.rotation.context.pool.clone(), self.table.cipher.clone());
-        let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect, self.selection);
+        let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect, self.selection, marker.as_ref());
         let (batch, read) = match self.rotation.context.database.dialect() {
             Dialect::Sqlite => (resealed.await, Ok(())),
             Dialect::Postgres => tokio::join!(resealed, self.read_on()),
@@ -132,7 +131,7 @@ impl<'w> Ahead<'w> {
         let batch = batch?;
         nonces.settle(&batch);
         read?;
-        Ok(Stage { batch, marks, bounds, last })
+        Ok(Stage { batch, bounds, last })
     }
 
     /// Reads what is missing of the next window; `None` at the chunk's end.
@@ -140,7 +139,7 @@ impl<'w> Ahead<'w> {
         loop {
             match std::mem::replace(&mut self.next, Next::Nothing) {
                 Next::Nothing => return Ok(None),
-                Next::Reading(Reading { kind, upto, read: Some(read), .. }) if self.is_enough(kind, &read.rows) => {
+                Next::Reading(Reading { kind, upto, read: Some(read), .. }) if self.is_enough(kind, &read) => {
                     return Ok(self.window_of(kind, upto, read));
                 }
                 other => {
@@ -151,21 +150,21 @@ impl<'w> Ahead<'w> {
         }
     }
 
-    fn window_of(&mut self, kind: Kind, upto: RowKey, read: Marked) -> Option<Window> {
+    fn window_of(&mut self, kind: Kind, upto: RowKey, rows: Rows) -> Option<Window> {
         // While the run gives way it reseals no more at once than it writes: both cores busy for a whole batch are felt as much as its locks.
         let batch_rows = self.rotation.load.rows(self.rotation.batch_rows as usize);
-        let behind = last_key(&read.rows);
-        let is_last = read.rows.is_last();
+        let (behind, is_last) = (last_key(&rows), rows.is_last());
         match kind {
             Kind::Fresh(order) => {
                 self.next = if is_last { Next::Nothing } else { Next::After(behind) };
                 match order {
-                    Order::Key => Window::by_key(read.rows),
-                    Order::Waves => Window::in_waves(read, batch_rows),
+                    Order::Key => Window::by_key(rows),
+                    Order::Waves => Window::in_waves(rows, batch_rows),
                 }
             }
             Kind::Rest => {
-                let window = Window::resumed(read, &upto, &self.settled, batch_rows);
+                let is_settled = |key: &RowKey| self.settled.contains(&self.marker.mark(key.as_bytes()));
+                let window = Window::resumed(rows, &upto, is_settled, batch_rows);
                 self.next = match is_last {
                     true => Next::After(Some(upto)),
                     false => Next::Rest { after: behind, window: upto },
@@ -194,10 +193,10 @@ impl<'w> Ahead<'w> {
     async fn portion(&mut self, mut reading: Reading) -> Result<Reading, Error> {
         let Rotation { batch_rows, window_rows, window_bytes_max, .. } = *self.rotation;
         let limit = match &reading.read {
-            Some(read) if self.is_complete(reading.kind, &read.rows) => return Ok(reading),
+            Some(rows) if self.is_complete(reading.kind, rows) => return Ok(reading),
             _ if reading.kind == Kind::Fresh(Order::Key) => batch_rows,
             read => {
-                let missing = window_rows - read.as_ref().map_or(0, |read| read.rows.len() as u32);
+                let missing = window_rows - read.as_ref().map_or(0, |rows| rows.len() as u32);
                 // In equal portions while the window before is written.
                 let waves_left = self.window.as_ref().map_or(0, Window::waves_left) as u32;
                 let portion = missing.div_ceil(waves_left.max(1));
@@ -205,26 +204,24 @@ impl<'w> Ahead<'w> {
             }
         };
         let limit = self.rotation.load.rows(limit as usize) as u32;
-        let behind = reading.read.as_ref().and_then(|read| last_key(&read.rows));
+        let behind = reading.read.as_ref().and_then(last_key);
         let mut session = self.session.take().ok_or_else(|| Error::bug("the session that reads is away"))?;
-        let (selection, marker, upto) = (self.selection.clone(), self.marker.clone(), reading.upto.clone());
-        let (after, is_marked) = (behind.or_else(|| reading.after.clone()), reading.kind != Kind::Fresh(Order::Key));
+        let (selection, upto) = (self.selection.clone(), reading.upto.clone());
+        let after = behind.or_else(|| reading.after.clone());
         // A task of its own: what comes in is taken apart while the writer goes on.
         let read = tokio::spawn(async move {
-            let read =
-                portion(&mut session, &selection, after.as_ref(), &upto, limit, is_marked.then_some(&marker)).await;
+            let read = portion(&mut session, &selection, after.as_ref(), &upto, limit).await;
             (session, read)
         });
         let (session, read) = read.await.map_err(|_| Error::bug("the reader ended"))?;
         *self.session = Some(session);
-        let Marked { rows, marks } = read?;
+        let rows = read?;
         match &mut reading.read {
             Some(read) => {
-                let by_bytes = window_bytes_max / (read.rows.bytes() / read.rows.len().max(1)).max(1) + rows.len();
-                read.rows.append(rows, by_bytes.min(window_rows as usize));
-                read.marks.extend(marks);
+                let by_bytes = window_bytes_max / (read.bytes() / read.len().max(1)).max(1) + rows.len();
+                read.append(rows, by_bytes.min(window_rows as usize));
             }
-            None => reading.read = Some(Marked { rows, marks }),
+            None => reading.read = Some(rows),
         }
         Ok(reading)
     }
@@ -256,13 +253,11 @@ async fn portion(
     after: Option<&RowKey>,
     upto: &RowKey,
     limit: u32,
-    marker: Option<&Marker>,
-) -> Result<Marked, Error> {
+) -> Result<Rows, Error> {
     let mut tx = session.begin(Mode::Read).await?;
     let rows = tx.read_batch(selection, after, upto, limit).await?;
     tx.commit().await?;
-    let marks = marker.map(|marker| (0..rows.len()).map(|row| marker.mark(rows.key(row).as_bytes())).collect());
-    Ok(Marked { rows, marks: marks.unwrap_or_default() })
+    Ok(rows)
 }
 
 fn last_key(rows: &Rows) -> Option<RowKey> {

@@ -1,6 +1,6 @@
 //! A batch between its read and its write.
 use crate::{Error, rotation::lock};
-use reencrypt_crypto::{Classified, Expect, Outcome, Pool, Refusal, Resealed, RowCipher};
+use reencrypt_crypto::{Classified, Expect, Marker, Outcome, Pool, Refusal, Resealed, RowCipher};
 use reencrypt_db::{self as db, RowKey};
 use reencrypt_planner::GateCounts;
 use std::sync::{Arc, Mutex};
@@ -11,6 +11,8 @@ pub(crate) struct Batch {
     /// Where the batch's rows stand among those that were read, ascending.
     which: Arc<Vec<usize>>,
     resealed: Resealed,
+    /// Of each row, in waves: the cursor will not tell which of them are accounted for.
+    marks: Vec<u64>,
     /// All rows that change, ready to be sent; gone once they were.
     written: Mutex<Option<db::Written>>,
 }
@@ -46,10 +48,10 @@ impl Batch {
         rows: db::Rows,
         expect: Expect,
     ) -> Result<Self, Error> {
-        Self::reseal_fields(pool, cipher, Fields::all(rows), expect, None).await
+        Self::reseal_fields(pool, cipher, Fields::all(rows), expect, None, None).await
     }
 
-    /// Reseals those of `rows` that are listed in `which`, ascending, and makes them ready to be written to `selection`.
+    /// Reseals those of `rows` that are listed in `which`, ascending, makes them ready to be written to `selection`, and marks them.
     pub(crate) async fn reseal_some(
         pool: &Arc<Pool>,
         cipher: &Arc<RowCipher>,
@@ -57,9 +59,10 @@ impl Batch {
         which: Vec<usize>,
         expect: Expect,
         selection: &db::Selection,
+        marker: Option<&Marker>,
     ) -> Result<Self, Error> {
-        Self::reseal_fields(pool, cipher, Fields { rows, which: Arc::new(which) }, expect, Some(selection.clone()))
-            .await
+        let (fields, selection) = (Fields { rows, which: Arc::new(which) }, Some(selection.clone()));
+        Self::reseal_fields(pool, cipher, fields, expect, selection, marker.cloned()).await
     }
 
     async fn reseal_fields(
@@ -68,12 +71,15 @@ impl Batch {
         fields: Fields,
         expect: Expect,
         selection: Option<db::Selection>,
+        marker: Option<Marker>,
     ) -> Result<Self, Error> {
         let (pool, cipher) = (pool.clone(), cipher.clone());
         let ready = move || {
             let resealed = pool.reseal(&cipher, &fields, expect);
             let Fields { rows, which } = fields;
-            let mut batch = Self { rows, which, resealed, written: Mutex::default() };
+            let mark = |marker: Marker| which.iter().map(|&row| marker.mark(rows.key(row).as_bytes())).collect();
+            let marks = marker.map(mark).unwrap_or_default();
+            let mut batch = Self { rows, which, resealed, marks, written: Mutex::default() };
             if let Some(selection) = selection {
                 let changed: Vec<_> = (0..batch.len()).filter(|at| batch.changes(*at)).collect();
                 let placed = batch.placed(&changed);
@@ -108,6 +114,11 @@ impl Batch {
     /// The key of a row.
     pub(crate) fn key(&self, at: usize) -> RowKey {
         self.rows.key(self.which[at])
+    }
+
+    /// The marks of its rows; none in key order.
+    pub(crate) fn marks(&self) -> &[u64] {
+        &self.marks
     }
 
     /// What becomes of a field.

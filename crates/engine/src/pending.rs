@@ -106,7 +106,8 @@ impl Writing<'_> {
         let rows = Arc::new(rows);
         let wanting = Wanting::Rows { rows: &rows, which: &which, expect };
         let nonces = rotation.nonces.take(rotation, reader, table, wanting).await?;
-        let batch = Batch::reseal_some(&rotation.context.pool, &table.cipher, rows, which, expect, selection).await?;
+        let batch =
+            Batch::reseal_some(&rotation.context.pool, &table.cipher, rows, which, expect, selection, None).await?;
         nonces.settle(&batch);
         let mut tx = self.session.begin(Mode::Write(Limits::default())).await?;
         let settlement = Settlement::again(&batch, &self.chunk, keys, None, false);

@@ -59,12 +59,12 @@ pub(crate) struct Settlement<'b> {
 impl<'b> Settlement<'b> {
     /// The first try of a part of a stage's batch. Key order moves the cursor with each; in waves it moves when the window is written whole.
     pub(crate) fn first(stage: &'b Stage, chunk: &Chunk, range: Range<usize>, defer: bool) -> Self {
-        let Stage { batch, marks, bounds, last } = stage;
+        let Stage { batch, bounds, last } = stage;
         let ends = *last && range.end == batch.len();
         let (cursor, window, marks) = match bounds.order {
             _ if ends => (Some(bounds.end.clone()), (!bounds.closes).then(|| bounds.window.clone()), &[][..]),
             Order::Key => (range.end.checked_sub(1).map(|at| batch.key(at)), None, &[][..]),
-            Order::Waves => (chunk.cursor.clone(), Some(bounds.window.clone()), &marks[range.clone()]),
+            Order::Waves => (chunk.cursor.clone(), Some(bounds.window.clone()), &batch.marks()[range.clone()]),
         };
         let pending = chunk.pending.clone();
         Self { batch, range, cursor, window, marks, pending, vanished: 0, refused: None, defer }

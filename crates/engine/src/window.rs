@@ -2,7 +2,7 @@
 use reencrypt_db::{RowKey, Rows};
 use reencrypt_planner::Order;
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -14,16 +14,8 @@ const WAVES_PER_BATCH_MAX: usize = 8;
 /// Rows as they were read, and what of them is still to be handed out for writing.
 pub(crate) struct Window {
     rows: Arc<Rows>,
-    /// Of each row, where the cursor will not tell which of them are accounted for.
-    marks: Vec<u64>,
     waves: VecDeque<Vec<usize>>,
     bounds: Arc<Bounds>,
-}
-
-/// Rows with their marks; without any where the cursor tells what is accounted for.
-pub(crate) struct Marked {
-    pub(crate) rows: Rows,
-    pub(crate) marks: Vec<u64>,
 }
 
 /// Where the checkpoint stands while a window is written, and afterwards.
@@ -43,8 +35,6 @@ pub(crate) struct Bounds {
 pub(crate) struct Wave {
     pub(crate) rows: Arc<Rows>,
     pub(crate) which: Vec<usize>,
-    /// Of each of them, in waves.
-    pub(crate) marks: Vec<u64>,
     pub(crate) bounds: Arc<Bounds>,
     pub(crate) last: bool,
 }
@@ -55,41 +45,33 @@ impl Window {
         let end = rows.key(rows.len().checked_sub(1)?);
         let waves = VecDeque::from([(0..rows.len()).collect()]);
         let bounds = Bounds { order: Order::Key, window: end.clone(), end, closes: true };
-        Some(Self { rows: Arc::new(rows), marks: Vec::new(), waves, bounds: Arc::new(bounds) })
+        Some(Self { rows: Arc::new(rows), waves, bounds: Arc::new(bounds) })
     }
 
     /// Rows that are written in waves of about `batch_rows`. `None` without rows.
-    pub(crate) fn in_waves(Marked { rows, marks }: Marked, batch_rows: usize) -> Option<Self> {
+    pub(crate) fn in_waves(rows: Rows, batch_rows: usize) -> Option<Self> {
         let end = rows.key(rows.len().checked_sub(1)?);
         let which: Vec<_> = (0..rows.len()).collect();
-        Some(Self::planned(rows, marks, &which, batch_rows, end.clone(), end, true))
+        Some(Self::planned(rows, &which, batch_rows, end.clone(), end, true))
     }
 
-    /// What is left of a window that ends with `window`, of which rows are read again: those that `settled` does not have.
+    /// What is left of a window that ends with `window`, of which rows are read again: those that are not settled.
     pub(crate) fn resumed(
-        Marked { rows, marks }: Marked,
+        rows: Rows,
         window: &RowKey,
-        settled: &HashSet<u64>,
+        is_settled: impl Fn(&RowKey) -> bool,
         batch_rows: usize,
     ) -> Self {
-        let which: Vec<_> = (0..rows.len()).filter(|row| !settled.contains(&marks[*row])).collect();
+        let which: Vec<_> = (0..rows.len()).filter(|row| !is_settled(&rows.key(*row))).collect();
         let closes = rows.is_last();
         let end = if closes || rows.is_empty() { window.clone() } else { rows.key(rows.len() - 1) };
-        Self::planned(rows, marks, &which, batch_rows, end, window.clone(), closes)
+        Self::planned(rows, &which, batch_rows, end, window.clone(), closes)
     }
 
-    fn planned(
-        rows: Rows,
-        marks: Vec<u64>,
-        which: &[usize],
-        batch_rows: usize,
-        end: RowKey,
-        window: RowKey,
-        closes: bool,
-    ) -> Self {
+    fn planned(rows: Rows, which: &[usize], batch_rows: usize, end: RowKey, window: RowKey, closes: bool) -> Self {
         let waves = waves(which, |row| rows.page(row).unwrap_or(0), |row| rows.row_bytes(row), batch_rows);
         let bounds = Bounds { order: Order::Waves, end, window, closes };
-        Self { rows: Arc::new(rows), marks, waves: waves.into(), bounds: Arc::new(bounds) }
+        Self { rows: Arc::new(rows), waves: waves.into(), bounds: Arc::new(bounds) }
     }
 
     /// How many are still to come.
@@ -101,8 +83,7 @@ impl Window {
     pub(crate) fn next(&mut self) -> Option<Wave> {
         let which = self.waves.pop_front()?;
         let (rows, bounds) = (self.rows.clone(), self.bounds.clone());
-        let marks = which.iter().filter_map(|row| self.marks.get(*row).copied()).collect();
-        Some(Wave { rows, which, marks, bounds, last: self.waves.is_empty() })
+        Some(Wave { rows, which, bounds, last: self.waves.is_empty() })
     }
 }
 
