@@ -1,9 +1,25 @@
 //! The store's tables by name, and its schema.
 use crate::Result;
 use reencrypt_db::{Dialect, Migrator, Session, Transaction, Value};
+use sqlx::{
+    SqlStr,
+    migrate::{Migration, MigrationType},
+};
+use std::sync::LazyLock;
 
-static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
-static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
+static POSTGRES: LazyLock<Migrator> =
+    LazyLock::new(|| migrator(&[("store", include_str!("../../../migrations/postgres/0001_store.sql"))]));
+static SQLITE: LazyLock<Migrator> =
+    LazyLock::new(|| migrator(&[("store", include_str!("../../../migrations/sqlite/0001_store.sql"))]));
+
+/// The migrations of one engine, numbered from 1: what each does, and its text. (The driver's macro would read the folder, and bring the whole driver
+/// along a second time, for the compiler.)
+fn migrator(files: &[(&'static str, &'static str)]) -> Migrator {
+    let migration = |(version, &(description, sql)): (i64, &(&'static str, &'static str))| {
+        Migration::new(version, description.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
+    };
+    Migrator::with_migrations((1..).zip(files).map(migration).collect())
+}
 
 /// The checkpoint store of one database. Holds no connection: every call takes the transaction in which it happens.
 #[derive(Debug, Clone, Copy)]
