@@ -30,6 +30,9 @@ export REENCRYPT_TEST_PGBOUNCER="$pooler"
 # Its certificates are made by this program, which Debian's PostgreSQL brings along.
 command -v openssl >/dev/null || install_from_debian "TLS to the database is tested" openssl
 
+# Tests wait for leases, locks and each other's processes: one more than there are processors keeps them busy.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 1))}"
+
 if [ "${1:-}" = "--exec" ]; then
     # For working on one thing: scripts/test.sh --exec COMMAND… runs any command beside them.
     shift
