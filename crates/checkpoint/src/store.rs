@@ -157,4 +157,24 @@ mod tests {
             "UPDATE reencrypt_run SET finished_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE id = (SELECT id FROM reencrypt_run )"
         );
     }
+
+    /// A file that nobody put on the list would never be applied.
+    #[test]
+    fn every_file_of_the_folder_is_a_migration() {
+        for (folder, migrator) in [("postgres", &*POSTGRES), ("sqlite", &*SQLITE)] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(folder);
+            let mut files: Vec<_> =
+                std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file")).collect();
+            files.sort_by_key(std::fs::DirEntry::file_name);
+            let found = files.iter().map(|file| {
+                let text = std::fs::read_to_string(file.path()).expect("a text");
+                (file.file_name().into_string().expect("a name"), text)
+            });
+            let listed = migrator.iter().map(|migration| {
+                let name = format!("{:04}_{}.sql", migration.version, migration.description);
+                (name, migration.sql.as_str().to_owned())
+            });
+            assert_eq!(found.collect::<Vec<_>>(), listed.collect::<Vec<_>>());
+        }
+    }
 }

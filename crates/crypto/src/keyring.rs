@@ -136,11 +136,8 @@ impl Candidate {
         buffer: &mut Vec<u8>,
     ) -> bool {
         let Some(aead) = self.aead(side) else { return false };
-        let aad = self.associated_data(
-            names,
-            || carried(envelope, arena, self.format.carried(), arena.get(envelope.get(Part::Iv))),
-            buffer,
-        );
+        let pieces = || self.carried(envelope, arena, arena.get(envelope.get(Part::Iv)));
+        let aad = self.associated_data(names, pieces, buffer);
         let [iv, tag, ciphertext] = arena.parts_mut([Part::Iv, Part::Tag, Part::Ct].map(|part| envelope.get(part)));
         aead.open(iv, aad, ciphertext, tag)
     }
@@ -148,6 +145,16 @@ impl Candidate {
     /// Encrypts `buffer` in place under the new key. `None` where there is none.
     pub(crate) fn seal(&self, iv: &[u8], aad: &[u8], buffer: &mut [u8]) -> Option<[u8; TAG_LEN]> {
         self.aead(Side::New)?.seal(iv, aad, buffer)
+    }
+
+    /// The nonce and the parts that its format carries: all that is known before a value is sealed.
+    pub(crate) fn carried<'a>(&self, envelope: &Envelope, arena: &'a Arena, iv: &'a [u8]) -> Pieces<'a> {
+        let mut pieces = Pieces::default();
+        pieces.set(Part::Iv, iv);
+        for &part in self.format.carried() {
+            pieces.set(part, arena.get(envelope.get(part)));
+        }
+        pieces
     }
 
     /// The associated data for a value with these parts, which are asked for where they matter.
@@ -166,14 +173,4 @@ impl Candidate {
             }
         }
     }
-}
-
-/// The nonce and the carried parts: all that is known before a value is sealed.
-pub(crate) fn carried<'a>(envelope: &Envelope, arena: &'a Arena, parts: &[Part], iv: &'a [u8]) -> Pieces<'a> {
-    let mut pieces = Pieces::default();
-    pieces.set(Part::Iv, iv);
-    for &part in parts {
-        pieces.set(part, arena.get(envelope.get(part)));
-    }
-    pieces
 }

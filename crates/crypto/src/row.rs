@@ -121,6 +121,7 @@ impl RowCipher {
                 let stored = rows.field(row, column);
                 let (class, plaintext) = cipher.classify_field(scratch, stored, *expected);
                 classes[column] = class;
+                // As in resealing.
                 match class {
                     Class::Old => *expected = Expect::Old,
                     Class::New => *expected = Expect::New,

@@ -2,7 +2,7 @@
 use crate::{
     aead::IV_LEN_MAX,
     arena::Source,
-    keyring::{Keyring, Side, carried},
+    keyring::{Keyring, Side},
     part::{Envelope, Part},
     peel::Scratch,
     random::IvSource,
@@ -56,9 +56,9 @@ fn seal_layer(
     let iv = &mut iv[..written.format.iv_len()];
     ivs.fill(iv);
     let ciphertext = arena.append(&Source::Arena(plaintext.clone()));
-    let aad = written.associated_data(ring.names(), || carried(envelope, arena, written.format.carried(), iv), aad);
+    let aad = written.associated_data(ring.names(), || written.carried(envelope, arena, iv), aad);
     let tag = written.seal(iv, aad, arena.get_mut(ciphertext.clone()))?;
-    let mut pieces = carried(envelope, arena, written.format.carried(), iv);
+    let mut pieces = written.carried(envelope, arena, iv);
     pieces.set(Part::Tag, &tag);
     pieces.set(Part::Ct, arena.get(ciphertext));
     let start = out.len();

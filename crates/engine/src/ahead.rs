@@ -123,7 +123,7 @@ impl<'w> Ahead<'w> {
         let Read { wave: Wave { rows, which, bounds, last }, nonces } = read;
         let marker = (bounds.order == Order::Waves).then(|| self.marker.clone());
         let (pool, cipher) = (self.rotation.context.pool.clone(), self.table.cipher.clone());
-        let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect, self.selection, marker.as_ref());
+        let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect, self.selection, marker);
         let (batch, read) = match self.rotation.context.database.dialect() {
             Dialect::Sqlite => (resealed.await, Ok(())),
             Dialect::Postgres => tokio::join!(resealed, self.read_on()),

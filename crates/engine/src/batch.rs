@@ -51,7 +51,8 @@ impl Batch {
         Self::reseal_fields(pool, cipher, Fields::all(rows), expect, None, None).await
     }
 
-    /// Reseals those of `rows` that are listed in `which`, ascending, makes them ready to be written to `selection`, and marks them.
+    /// Reseals those of `rows` that are listed in `which`, ascending, makes them ready to be written to `selection`, and marks them if
+    /// there is a marker.
     pub(crate) async fn reseal_some(
         pool: &Arc<Pool>,
         cipher: &Arc<RowCipher>,
@@ -59,10 +60,10 @@ impl Batch {
         which: Vec<usize>,
         expect: Expect,
         selection: &db::Selection,
-        marker: Option<&Marker>,
+        marker: Option<Marker>,
     ) -> Result<Self, Error> {
         let (fields, selection) = (Fields { rows, which: Arc::new(which) }, Some(selection.clone()));
-        Self::reseal_fields(pool, cipher, fields, expect, selection, marker.cloned()).await
+        Self::reseal_fields(pool, cipher, fields, expect, selection, marker).await
     }
 
     async fn reseal_fields(

@@ -91,6 +91,7 @@ impl Template {
     pub(crate) fn write(&self, pieces: &Pieces<'_>, out: &mut Vec<u8>, temporaries: &mut [Vec<u8>]) {
         for segment in &self.segments {
             match segment {
+                // As most are, and without a call.
                 Segment::Literal(bytes) => match bytes.as_slice() {
                     [byte] => out.push(*byte),
                     bytes => out.extend_from_slice(bytes),
@@ -171,6 +172,7 @@ impl Template {
         let Some((Segment::Hole(open), back)) = behind.split_first() else {
             return rest.is_empty().then_some(());
         };
+        // Most formats have nothing to be read from the back, and need no room for it.
         if back.is_empty() {
             return take(open, rest);
         }
