@@ -118,7 +118,8 @@ impl<'w> Ahead<'w> {
         Ok(Some(Read { wave, nonces }))
     }
 
-    /// Reseals it; meanwhile what comes after its window is read bit by bit, but not where a reader stands in the writer's way.
+    /// Reseals it; meanwhile what comes after its window is read bit by bit, but afterwards where the run gives way, and not at all where a reader stands in the
+    /// writer's way.
     pub(crate) async fn reseal(&mut self, read: Read<'w>) -> Result<Stage, Error> {
         let Read { wave: Wave { rows, which, bounds, last }, nonces } = read;
         let marker = (bounds.order == Order::Waves).then(|| self.marker.clone());
@@ -126,6 +127,7 @@ impl<'w> Ahead<'w> {
         let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect, self.selection, marker);
         let (batch, read) = match self.rotation.context.database.dialect() {
             Dialect::Sqlite => (resealed.await, Ok(())),
+            Dialect::Postgres if self.rotation.load.gives_way() => (resealed.await, self.read_on().await),
             Dialect::Postgres => tokio::join!(resealed, self.read_on()),
         };
         let batch = batch?;

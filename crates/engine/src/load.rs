@@ -26,7 +26,9 @@ const ROWS_MAX: usize = 125;
 /// Whether a process gives way, and how.
 pub(crate) struct Load {
     gives_way: AtomicBool,
-    /// While it does, its workers write by turns.
+    /// A reader stands in the writer's way.
+    exclusive: bool,
+    /// What its workers do by turns, in either case.
     turn: Semaphore,
     looks: Mutex<Looks>,
 }
@@ -66,8 +68,9 @@ impl Look {
 
 impl Load {
     /// What was seen before the first batch already tells how it is written. The next look compares with a later one: in between a run writes its own beginning.
-    pub(crate) fn new(looks: Looks) -> Self {
+    pub(crate) fn new(looks: Looks, dialect: Dialect) -> Self {
         Self {
+            exclusive: dialect == Dialect::Sqlite,
             gives_way: AtomicBool::new(looks.others >= OTHERS_A_SECOND),
             turn: Semaphore::new(1),
             looks: Mutex::new(Looks { last: None, ..looks }),
@@ -84,12 +87,12 @@ impl Load {
         if self.gives_way() { rows.min(ROWS_MAX) } else { rows }
     }
 
-    /// Waits for the turn of a transaction; nothing to wait for where the run does not give way.
+    /// Waits for the turn of a transaction, or of other work that would take a core from the application; where neither is in anybody's way there is nothing to wait for.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        if !self.gives_way() {
-            return None;
+        match self.exclusive || self.gives_way() {
+            true => self.turn.acquire().await.ok(),
+            false => None,
         }
-        self.turn.acquire().await.ok()
     }
 }
 
@@ -173,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn takes_few_rows_by_turns_while_it_gives_way() {
-        let load = Load::new(Looks::default());
+        let load = Load::new(Looks::default(), Dialect::Postgres);
         assert_eq!(load.rows(1_000), 1_000);
         assert!(load.turn().await.is_none());
         load.gives_way.store(true, Ordering::Relaxed);
@@ -184,9 +187,18 @@ mod tests {
         assert!(load.turn().await.is_some());
     }
 
+    #[tokio::test]
+    async fn readers_and_writers_of_a_file_take_turns_always() {
+        let load = Load::new(Looks::default(), Dialect::Sqlite);
+        let turn = load.turn().await.expect("a turn");
+        assert!(!load.gives_way(), "it does not give way");
+        assert!(tokio::time::timeout(Duration::from_millis(20), load.turn()).await.is_err(), "one at a time");
+        drop(turn);
+    }
+
     #[test]
     fn what_was_seen_before_the_first_batch_counts() {
-        let load = |others| Load::new(Looks { others, ..Looks::default() });
+        let load = |others| Load::new(Looks { others, ..Looks::default() }, Dialect::Postgres);
         assert_eq!((load(400.0).rows(1_000), load(3.0).rows(1_000)), (ROWS_MAX, 1_000));
     }
 }

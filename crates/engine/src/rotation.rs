@@ -27,7 +27,7 @@ pub(crate) const LEASE_MS: u32 = 15_000;
 /// A window takes at most so many seconds of the row budget.
 const WINDOW_S: u32 = 10;
 /// A row budget is spent in so many batches a second, or more, unless their size was asked for.
-const BATCHES_PER_SECOND_MIN: u32 = 20;
+const BATCHES_PER_SECOND_MIN: u32 = 80;
 /// Bytes of fields in the windows of all workers.
 const WINDOWS_BYTES_MAX: usize = 96 << 20;
 
@@ -268,7 +268,7 @@ impl Started {
             // Each worker holds the window that it writes and the one that it reads.
             window_bytes_max: WINDOWS_BYTES_MAX / (2 * self.workers.max(1)),
             pace: Pace::new(self.options.rows_per_second_max),
-            load: Load::new(self.looks),
+            load: Load::new(self.looks, self.context.database.dialect()),
             nonces: Nonces::new(&self.context, &self.plan)?,
             store: self.store,
             run_id: self.run_id,

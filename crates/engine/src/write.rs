@@ -44,8 +44,8 @@ impl Writing<'_> {
             let begun = Instant::now();
             let written = self.write_range(table, selection, stage, range.clone(), false).await;
             let took = begun.elapsed();
-            if turn.is_some() && matches!(written, Ok(true)) {
-                // Nobody of us writes for as long as the transaction took.
+            if rotation.load.gives_way() && matches!(written, Ok(true)) {
+                // None of us does anything for as long as the transaction took.
                 rotation.sleep(took).await;
             }
             drop(turn);
