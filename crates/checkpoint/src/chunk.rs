@@ -2,8 +2,9 @@
 use crate::{
     Result, Store, Walk, keys,
     store::{bytes_or_null, int, maybe_bytes, text, text_or_null},
+    wave,
 };
-use reencrypt_db::{RowKey, Transaction, Value};
+use reencrypt_db::{Dialect, IF_HIT, Rider, RowKey, Transaction, Value};
 
 /// A chunk as read: `(after, upto]`, settled up to `cursor` but for the `pending` keys.
 #[derive(Debug, Clone)]
@@ -140,30 +141,36 @@ impl Store {
     /// Commits a batch's progress: only for the chunk's owner, under its fence, at its seq. `false` means that the lease is
     /// lost or the batch is already counted: the transaction must be rolled back. Marks are kept until the window is closed.
     pub async fn advance_chunk(&self, tx: &mut Transaction<'_>, chunk: &Chunk, advance: &Advance<'_>) -> Result<bool> {
-        let sql = "UPDATE {chunk} SET seq = seq + 1, cursor_key = $5, pending = $6, counts = $7, rows_settled = $8, done = $9, \
-                   lease_until_ms = {now} + $10, window_key = $11 WHERE id = $1 AND fence = $2 AND owner = $3 AND seq = $4";
-        let args = [
-            Value::Int(chunk.id),
-            Value::Int(chunk.fence),
-            maybe_text_owner(chunk),
-            Value::Int(chunk.seq),
-            maybe_bytes(advance.cursor.map(RowKey::as_bytes)),
-            Value::Bytes(keys::encode(advance.pending)),
-            Value::Text(advance.counts.to_owned()),
-            Value::Int(advance.rows as i64),
-            Value::Int(i64::from(advance.done)),
-            Value::Int(i64::from(advance.lease_ms)),
-            maybe_bytes(advance.window.map(RowKey::as_bytes)),
-        ];
-        if self.execute(tx, sql, &args).await? != 1 {
+        if let Some(rider) = self.rider(chunk, advance) {
+            let rows = tx.fetch(&rider.alone(), &rider.args).await?;
+            return Ok(int(rows.first().and_then(|row| row.first()))? == 1);
+        }
+        if self.execute(tx, ADVANCE, &advanced(chunk, advance)).await? != 1 {
             return Ok(false);
         }
-        match advance.window {
-            Some(_) if !advance.marks.is_empty() => self.add_wave(tx, chunk, advance.marks).await?,
-            None if chunk.window.is_some() => self.forget_waves(tx, chunk).await?,
-            _ => {}
+        match waves(chunk, advance) {
+            Waves::Add => self.add_wave(tx, chunk, advance.marks).await?,
+            Waves::Forget => self.forget_waves(tx, chunk).await?,
+            Waves::Leave => {}
         }
         Ok(true)
+    }
+
+    /// What [`Self::advance_chunk`] does, to go with the write of the batch; `None` on SQLite.
+    pub fn rider(&self, chunk: &Chunk, advance: &Advance<'_>) -> Option<Rider> {
+        if self.dialect() == Dialect::Sqlite {
+            return None;
+        }
+        let mut args = advanced(chunk, advance).to_vec();
+        let more = match waves(chunk, advance) {
+            Waves::Add => {
+                args.push(Value::Bytes(wave::encode(advance.marks)));
+                ", kept AS (INSERT INTO {wave} (chunk_id, seq, fence, marks) SELECT $1, $4, $2, $12 FROM rider)"
+            }
+            Waves::Forget => ", forgotten AS (DELETE FROM {wave} WHERE chunk_id IN (SELECT id FROM rider))",
+            Waves::Leave => "",
+        };
+        Some(Rider { queries: self.sql(&format!("rider AS ({ADVANCE}{IF_HIT} RETURNING id){more}")), args })
     }
 
     /// Reads the chunk again under a row lock, which waits for a transaction of one's own that may still be committing.
@@ -234,6 +241,41 @@ impl Store {
                 })
             })
             .collect()
+    }
+}
+
+/// Parameters: [`advanced`].
+const ADVANCE: &str = "UPDATE {chunk} SET seq = seq + 1, cursor_key = $5, pending = $6, counts = $7, rows_settled = $8, done = $9, \
+                       lease_until_ms = {now} + $10, window_key = $11 WHERE id = $1 AND fence = $2 AND owner = $3 AND seq = $4";
+
+fn advanced(chunk: &Chunk, advance: &Advance<'_>) -> [Value; 11] {
+    [
+        Value::Int(chunk.id),
+        Value::Int(chunk.fence),
+        maybe_text_owner(chunk),
+        Value::Int(chunk.seq),
+        maybe_bytes(advance.cursor.map(RowKey::as_bytes)),
+        Value::Bytes(keys::encode(advance.pending)),
+        Value::Text(advance.counts.to_owned()),
+        Value::Int(advance.rows as i64),
+        Value::Int(i64::from(advance.done)),
+        Value::Int(i64::from(advance.lease_ms)),
+        maybe_bytes(advance.window.map(RowKey::as_bytes)),
+    ]
+}
+
+/// What becomes of the chunk's marks when it advances.
+enum Waves {
+    Add,
+    Forget,
+    Leave,
+}
+
+fn waves(chunk: &Chunk, advance: &Advance<'_>) -> Waves {
+    match advance.window {
+        Some(_) if !advance.marks.is_empty() => Waves::Add,
+        None if chunk.window.is_some() => Waves::Forget,
+        _ => Waves::Leave,
     }
 }
 

@@ -33,6 +33,11 @@ impl Store {
         Self { dialect }
     }
 
+    /// Of which kind its database is.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// Creates the store, or brings it up to this version. A store of another version is refused with code `store_version`.
     pub async fn migrate(&self, session: &mut Session) -> Result<()> {
         Ok(session.migrate(self.migrator()).await?)

@@ -29,7 +29,7 @@ impl Store {
     }
 }
 
-fn encode(marks: &[u64]) -> Vec<u8> {
+pub(crate) fn encode(marks: &[u64]) -> Vec<u8> {
     marks.iter().flat_map(|mark| mark.to_be_bytes()).collect()
 }
 

@@ -1,6 +1,8 @@
 //! A window that is written in waves: marks and chunk stand or fall together, on both engines. PostgreSQL's superuser URL is in `REENCRYPT_TEST_POSTGRES_URL`.
 use reencrypt_checkpoint::{Advance, Chunk, Claim, NewRun, Store, Walk};
-use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, Limits, Mode, RowKey, Session};
+use reencrypt_db::{
+    ConnectOptions, Database, DatabaseUrl, Limits, Mode, RowKey, Rows, Selection, Session, TableName, Written,
+};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::time::Duration;
 
@@ -24,6 +26,11 @@ async fn connect(url: &str) -> Database {
 }
 
 async fn postgres(name: &str) -> Database {
+    connect(&postgres_url(name).await).await
+}
+
+/// Of a new database.
+async fn postgres_url(name: &str) -> String {
     let base = std::env::var("REENCRYPT_TEST_POSTGRES_URL")
         .expect("REENCRYPT_TEST_POSTGRES_URL is not set: the superuser URL of a throw-away PostgreSQL server");
     let mut maintenance = PgConnection::connect(&base).await.expect("the server");
@@ -31,7 +38,7 @@ async fn postgres(name: &str) -> Database {
     maintenance.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).await.expect("a database");
     let mut url = url::Url::parse(&base).expect("a URL");
     url.set_path(&name);
-    connect(url.as_str()).await
+    url.into()
 }
 
 async fn sqlite(directory: &tempfile::TempDir) -> Database {
@@ -139,4 +146,59 @@ async fn a_late_owner_on_postgres() {
 async fn a_late_owner_on_sqlite() {
     let directory = tempfile::tempdir().expect("a folder");
     a_late_owner_leaves_no_mark(&sqlite(&directory).await).await;
+}
+
+/// Two rows of a table, as they were read.
+async fn two_rows(session: &mut Session) -> (Selection, Rows) {
+    let name = TableName { schema: "public".to_owned(), name: "t".to_owned() };
+    let mut tx = session.begin(Mode::Read).await.expect("begin");
+    let table = tx.table(&name).await.expect("the catalog").expect("the table");
+    let selection = Selection::new(&table, 0, &["a".to_owned()]).expect("a selection");
+    let upto = tx.max_key(&selection).await.expect("a key").expect("rows");
+    let rows = tx.read_batch(&selection, None, &upto, 2).await.expect("a batch");
+    tx.commit().await.expect("commit");
+    (selection, rows)
+}
+
+/// The checkpoint goes with the write of its batch: both stand, or the chunk stays where it was.
+#[tokio::test]
+async fn a_checkpoint_that_goes_with_the_write() {
+    let url = postgres_url("rider").await;
+    let mut application = PgConnection::connect(&url).await.expect("the database");
+    let table = "CREATE TABLE t (id integer PRIMARY KEY, a text); INSERT INTO t VALUES (1, 'old'), (2, 'old')";
+    application.execute(table).await.expect("a table");
+    let database = connect(&url).await;
+    let (store, mut session, mut chunk) = claimed(&database).await;
+    let (end, late) = (key("m"), chunk.clone());
+
+    // Whether a row changes between read and write, whether the lease is lost, whether the write closes the window; the hits, and whether the chunk advanced.
+    for (changes, lost, closes, hits, advanced) in [
+        (false, false, false, [true, true], true),
+        (true, false, false, [false, true], false),
+        (false, true, false, [true, true], false),
+        (false, false, true, [true, true], true),
+    ] {
+        let (selection, rows) = two_rows(&mut session).await;
+        if changes {
+            application.execute("UPDATE t SET a = 'theirs' WHERE id = 1").await.expect("a write");
+        }
+        let written =
+            Written::new(&selection, &rows, &[0, 1], &|_, _| Some(b"new")).expect("a key").expect("PostgreSQL");
+        let window = (!closes).then_some(&end);
+        let (cursor, marks) = if closes { (Some(&end), &[][..]) } else { (None, &[1, u64::MAX][..]) };
+        let advance =
+            Advance { cursor, pending: &[], window, marks, counts: "[]", rows: 2, done: false, lease_ms: 60_000 };
+        let rider = store.rider(if lost { &late } else { &chunk }, &advance).expect("PostgreSQL");
+
+        let mut tx = session.begin(MODE).await.expect("begin");
+        let hit = tx.compare_and_set_written(&selection, written, Some(&rider)).await.expect("a write");
+        assert_eq!(hit, (hits.to_vec(), Some(advanced)));
+        let after = store.reload_chunk(&mut tx, chunk.id).await.expect("the store answers").expect("the chunk");
+        let kept = store.marks(&mut tx, &chunk).await.expect("marks");
+        tx.commit().await.expect("commit");
+        assert_eq!((after.seq - chunk.seq, after.rows), (i64::from(advanced), 2));
+        assert_eq!((after.window.is_none(), kept.is_empty()), (closes, closes));
+        chunk = after;
+    }
+    assert!(chunk.cursor == Some(end));
 }

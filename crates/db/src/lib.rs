@@ -10,6 +10,7 @@ mod database;
 mod error;
 mod identifier;
 mod postgres;
+mod rider;
 mod row_key;
 mod rows;
 mod selection;
@@ -26,6 +27,7 @@ pub use catalog::{
 pub use database::{ConnectOptions, Credentials, Database, Dialect, Identity, TlsMode};
 pub use error::{Condition, Error, Verdict};
 pub use identifier::{shown, typed};
+pub use rider::{IF_HIT, Rider};
 pub use row_key::RowKey;
 pub use rows::Rows;
 pub use selection::Selection;

@@ -1,7 +1,7 @@
 //! One connection, one transaction at a time.
 use crate::{
-    Dialect, Error, HeapScan, Horizon, InFlight, Migrator, Result, RowKey, Rows, Selection, Server, Snapshot, Table,
-    TableName, TlsMode, Value, postgres, rows::Batch, sqlite,
+    Dialect, Error, HeapScan, Horizon, InFlight, Migrator, Result, Rider, RowKey, Rows, Selection, Server, Snapshot,
+    Table, TableName, TlsMode, Value, postgres, rows::Batch, sqlite,
 };
 
 /// Bounds of a write transaction, all `SET LOCAL` on PostgreSQL, so that the tool gives way and not the application.
@@ -254,17 +254,25 @@ impl Transaction<'_> {
     ) -> Result<Vec<bool>> {
         let hits = match (&mut self.0, Written::new(selection, rows, which, value)?) {
             (Connection::Sqlite(c), _) => c.compare_and_set(selection, rows, which, value).await,
-            (Connection::Postgres(c), Some(written)) => c.compare_and_set(selection, written.0).await,
+            (Connection::Postgres(c), Some(written)) => {
+                c.compare_and_set(selection, written.0, None).await.map(|(hits, _)| hits)
+            }
             (Connection::Postgres(_), None) => Err(Error::RowKey { table: selection.table().clone() }),
         };
         hits.inspect(|hits| self.tell_hits(hits))
     }
 
-    /// The same of rows that were written out beforehand for this selection.
-    pub async fn compare_and_set_written(&mut self, selection: &Selection, written: Written) -> Result<Vec<bool>> {
+    /// The same of rows that were written out beforehand for this selection, and with what goes with them: whether that took effect, `None` where nothing was
+    /// sent.
+    pub async fn compare_and_set_written(
+        &mut self,
+        selection: &Selection,
+        written: Written,
+        rider: Option<&Rider>,
+    ) -> Result<(Vec<bool>, Option<bool>)> {
         let Connection::Postgres(connection) = &mut self.0 else { unreachable!("written for another engine") };
-        let hits = connection.compare_and_set(selection, written.0).await;
-        hits.inspect(|hits| self.tell_hits(hits))
+        let hits = connection.compare_and_set(selection, written.0, rider).await;
+        hits.inspect(|(hits, _)| self.tell_hits(hits))
     }
 
     fn tell_hits(&self, hits: &[bool]) {

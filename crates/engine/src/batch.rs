@@ -132,18 +132,21 @@ impl Batch {
         self.resealed.changes(at)
     }
 
-    /// Writes the new values of the changed rows at `which`, ascending, that are still as they were read; says of each whether it was hit.
+    /// Writes the new values of the changed rows at `which`, ascending, that are still as they were read; says of each whether it was hit, and whether `rider`
+    /// took effect, `None` where it did not go along.
     pub(crate) async fn compare_and_set(
         &self,
         tx: &mut db::Transaction<'_>,
         selection: &db::Selection,
         which: &[usize],
-    ) -> Result<Vec<bool>, Error> {
+        rider: Option<&db::Rider>,
+    ) -> Result<(Vec<bool>, Option<bool>), Error> {
         let written = lock(&self.written).take_if(|written| written.len() == which.len());
-        match written {
-            Some(written) => Ok(tx.compare_and_set_written(selection, written).await?),
-            None => Ok(tx.compare_and_set(selection, &self.rows, &self.placed(which), &self.values(which)).await?),
+        if let Some(written) = written {
+            return Ok(tx.compare_and_set_written(selection, written, rider).await?);
         }
+        let hits = tx.compare_and_set(selection, &self.rows, &self.placed(which), &self.values(which)).await?;
+        Ok((hits, None))
     }
 
     /// Adds what opened and what did not in one column. Plaintext is no evidence about a key.

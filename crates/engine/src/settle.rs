@@ -104,7 +104,8 @@ pub(crate) struct Settled {
     rows: u64,
     rotated: u64,
     missed: u64,
-    quarantined: BTreeMap<(usize, &'static str), u64>,
+    /// Row, slot and class.
+    quarantine: Vec<(usize, usize, &'static str)>,
 }
 
 /// Does everything of one transaction but the commit. `None`: the lease is lost, the transaction must be rolled back.
@@ -117,85 +118,104 @@ pub(crate) async fn settle(
     counts: &SlotCounts,
     settlement: Settlement<'_>,
 ) -> Result<Option<Settled>, Error> {
-    let Settlement { batch, range, cursor, window, marks, mut pending, vanished, refused, defer } = settlement;
-    let which: Vec<_> = if defer { Vec::new() } else { range.clone().filter(|row| batch.changes(*row)).collect() };
-    let hits: HashSet<_> = if which.is_empty() {
-        HashSet::new()
-    } else {
-        let hits = batch.compare_and_set(tx, selection, &which).await?;
-        which.iter().zip(hits).filter_map(|(row, hit)| hit.then_some(*row)).collect()
-    };
+    let Settlement { batch, marks, defer, .. } = settlement;
+    let which: Vec<_> =
+        if defer { Vec::new() } else { settlement.range.clone().filter(|row| batch.changes(*row)).collect() };
+    // That every row is hit is the rule; the checkpoint of that case goes with the write, in one round trip.
+    let mut settled = settlement.settled(table, counts, |_| true)?;
+    let (mut hits, mut rode) = (Vec::new(), None);
+    if !which.is_empty() {
+        let alone = settled.quarantine.is_empty();
+        let rider = alone.then(|| rotation.store.rider(chunk, &settled.advance(chunk, marks))).flatten();
+        (hits, rode) = batch.compare_and_set(tx, selection, &which, rider.as_ref()).await?;
+    }
     failpoint!("engine::batch_written");
 
-    let slots = table.cipher.slots();
-    let mut after = counts.clone();
-    let mut quarantine = Vec::new();
-    let (mut settled_rows, mut rotated, mut missed) = (0, 0, 0);
-    for row in range {
-        let unwritten = batch.changes(row) && !hits.contains(&row);
-        if unwritten && refused.is_none() {
-            pending.push(batch.key(row));
-            // What was put aside untried did not miss.
-            missed += u64::from(!defer);
-            continue;
-        }
-        settled_rows += 1;
-        for slot in 0..slots {
-            let outcome = batch.outcome(row, slot);
-            let class = match (outcome, refused) {
-                (Outcome::Quarantined(refusal), _) => Some(refusal.as_str()),
-                (Outcome::Rotated, Some(refused)) if unwritten => Some(refused.class()),
-                _ => None,
-            };
-            match class {
-                None => after.0[slot].add(outcome),
-                Some(class) => {
-                    after.0[slot].add_quarantined();
-                    quarantine.push((row, slot, class));
-                }
-            }
-            rotated += u64::from(class.is_none() && outcome == Outcome::Rotated);
-        }
+    let all = !defer && hits.iter().all(|hit| *hit);
+    match rode {
+        Some(true) => return Ok(Some(settled)),
+        Some(false) if all => return Ok(None),
+        _ => {}
     }
-    for _ in 0..vanished {
-        after.add_vanished();
+    if !all {
+        let hits: HashSet<_> = which.iter().zip(hits).filter_map(|(row, hit)| hit.then_some(*row)).collect();
+        settled = settlement.settled(table, counts, |row| hits.contains(&row))?;
     }
-    settled_rows += vanished;
-
-    let values: Vec<_> = quarantine
-        .iter()
-        .map(|(row, slot, class)| Quarantined {
-            table_no: chunk.table_no,
-            leaf: &chunk.leaf,
-            column: slot_name(table, *slot),
-            key: batch.key(*row),
-            class,
-        })
-        .collect();
-    rotation.store.quarantine(tx, &rotation.run_id, chunk.pass, &values).await?;
-    let counts_json = after.to_json()?;
-    let advance = Advance {
-        cursor: cursor.as_ref(),
-        pending: &pending,
-        window: window.as_ref(),
-        marks,
-        counts: &counts_json,
-        rows: chunk.rows + settled_rows,
-        done: false,
-        lease_ms: LEASE_MS,
+    let quarantined = |(row, slot, class): &(usize, usize, &'static str)| Quarantined {
+        table_no: chunk.table_no,
+        leaf: &chunk.leaf,
+        column: slot_name(table, *slot),
+        key: batch.key(*row),
+        class,
     };
-    if !rotation.store.advance_chunk(tx, chunk, &advance).await? {
-        return Ok(None);
+    let values: Vec<_> = settled.quarantine.iter().map(quarantined).collect();
+    rotation.store.quarantine(tx, &rotation.run_id, chunk.pass, &values).await?;
+    let advanced = rotation.store.advance_chunk(tx, chunk, &settled.advance(chunk, marks)).await?;
+    Ok(advanced.then_some(settled))
+}
+
+impl Settlement<'_> {
+    /// What comes of it, where `is_hit` says which of the rows that change are written.
+    fn settled(
+        &self,
+        table: &BoundTable,
+        counts: &SlotCounts,
+        is_hit: impl Fn(usize) -> bool,
+    ) -> Result<Settled, Error> {
+        let Self { batch, refused, defer, vanished, .. } = *self;
+        let slots = table.cipher.slots();
+        let (mut pending, mut counts, mut quarantine) = (self.pending.clone(), counts.clone(), Vec::new());
+        let (mut rows, mut rotated, mut missed) = (vanished, 0, 0);
+        for row in self.range.clone() {
+            let unwritten = batch.changes(row) && !is_hit(row);
+            if unwritten && refused.is_none() {
+                pending.push(batch.key(row));
+                // What was put aside untried did not miss.
+                missed += u64::from(!defer);
+                continue;
+            }
+            rows += 1;
+            for slot in 0..slots {
+                let outcome = batch.outcome(row, slot);
+                let class = match (outcome, refused) {
+                    (Outcome::Quarantined(refusal), _) => Some(refusal.as_str()),
+                    (Outcome::Rotated, Some(refused)) if unwritten => Some(refused.class()),
+                    _ => None,
+                };
+                match class {
+                    None => counts.0[slot].add(outcome),
+                    Some(class) => {
+                        counts.0[slot].add_quarantined();
+                        quarantine.push((row, slot, class));
+                    }
+                }
+                rotated += u64::from(class.is_none() && outcome == Outcome::Rotated);
+            }
+        }
+        for _ in 0..vanished {
+            counts.add_vanished();
+        }
+        let counts_json = counts.to_json()?;
+        let (cursor, window) = (self.cursor.clone(), self.window.clone());
+        Ok(Settled { cursor, window, pending, counts, counts_json, rows, rotated, missed, quarantine })
     }
-    let mut quarantined = BTreeMap::new();
-    for (_, slot, class) in quarantine {
-        *quarantined.entry((slot, class)).or_default() += 1;
-    }
-    let rows = settled_rows;
-    Ok(Some(Settled { cursor, window, pending, counts: after, counts_json, rows, rotated, missed, quarantined }))
 }
 
 impl Settled {
+    /// What the chunk becomes.
+    fn advance<'s>(&'s self, chunk: &Chunk, marks: &'s [u64]) -> Advance<'s> {
+        Advance {
+            cursor: self.cursor.as_ref(),
+            pending: &self.pending,
+            window: self.window.as_ref(),
+            marks,
+            counts: &self.counts_json,
+            rows: chunk.rows + self.rows,
+            done: false,
+            lease_ms: LEASE_MS,
+        }
+    }
+
     /// After the commit: the chunk in hand becomes what the store has, and the observer is told.
     pub(crate) fn apply(self, rotation: &Rotation, table: &BoundTable, chunk: &mut Chunk, counts: &mut SlotCounts) {
         chunk.seq += 1;
@@ -217,7 +237,11 @@ impl Settled {
             rotated: self.rotated,
             missed: self.missed,
         });
-        for ((slot, class), count) in self.quarantined {
+        let mut quarantined = BTreeMap::<_, u64>::new();
+        for (_, slot, class) in self.quarantine {
+            *quarantined.entry((slot, class)).or_default() += 1;
+        }
+        for ((slot, class), count) in quarantined {
             observer.event(&Event::Quarantined {
                 table: table.plan.name.clone(),
                 column: slot_name(table, slot).to_owned(),

@@ -3,10 +3,10 @@ use super::{
     Connection, Rows,
     connection::{Bound, Outcome},
     rows::{self, key_parts},
-    selection::{Selection, Used},
+    selection::{Selection, Used, hits},
     wire::{INT4, INT4_ARRAY, Parameters, TEXT, XID, XID_ARRAY, int4_elements},
 };
-use crate::{Error, Result, RowKey, Selection as Chosen, rows::Batch};
+use crate::{Error, Result, Rider, RowKey, Selection as Chosen, rows::Batch};
 use std::time::Duration;
 
 /// A read ends early at this many bytes of fields.
@@ -72,18 +72,28 @@ impl Connection {
         Ok(batch(read.map_err(|error| error.about(chosen.table()))?, selection, true))
     }
 
-    /// Where nothing is to be changed, nothing is written and nothing is hit.
-    pub(crate) async fn compare_and_set(&mut self, chosen: &Chosen, written: Written) -> Result<Vec<bool>> {
+    /// Of each row whether it was hit, and whether a rider took effect. Where nothing is to be changed, nothing is written, nothing is hit and nothing rides.
+    pub(crate) async fn compare_and_set(
+        &mut self,
+        chosen: &Chosen,
+        written: Written,
+        rider: Option<&Rider>,
+    ) -> Result<(Vec<bool>, Option<bool>)> {
         let mut hit = vec![false; written.rows];
-        let Some((sql, with)) = written.statement else { return Ok(hit) };
+        let Some((sql, with)) = written.statement else { return Ok((hit, None)) };
+        let behind = rider.map(|rider| rider.behind(with.len(), written.rows));
+        let sql = hits(&sql, behind.as_deref());
+        let with = rider.map_or(&[][..], |rider| &rider.args).iter().fold(with, Parameters::value);
         let written = self.query("writing a batch", &sql, with).await.map_err(|error| error.about(chosen.table()))?;
-        let ordinals = written.first().and_then(|row| rows::value(row, 0)).map(int4_elements);
+        let first = written.first();
+        let rode = rider.map(|_| first.and_then(|row| number(row, 1)) == Some(1));
+        let ordinals = first.and_then(|row| rows::value(row, 0)).map(int4_elements);
         for ordinal in ordinals.into_iter().flatten() {
             if let Some(hit) = hit.get_mut(ordinal as usize) {
                 *hit = true;
             }
         }
-        Ok(hit)
+        Ok((hit, rode))
     }
 
     pub(crate) async fn count(&mut self, chosen: &Chosen) -> Result<u64> {

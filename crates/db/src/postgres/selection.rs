@@ -114,8 +114,8 @@ impl Selection {
         format!("SELECT {fields} FROM ONLY {table} AS t JOIN (SELECT {keys}) AS u ON {same}{lock}")
     }
 
-    /// Writes those rows that are still as they were read. Parameters: an array for each key column, one for each slot that is `used`, the transactions that
-    /// had written the rows, and their ordinals, which come back as one array for the rows that were hit (NULL for none).
+    /// Writes those rows that are still as they were read, for [`hits`]. Parameters: an array for each key column, one for each slot that is `used`, the
+    /// transactions that had written the rows, and their ordinals.
     pub(crate) fn compare_and_set(&self, used: &[Used]) -> String {
         let table = &self.table;
         let mut given: Vec<String> =
@@ -134,8 +134,8 @@ impl Selection {
         given.push(format!("pg_catalog.unnest(${}::pg_catalog.int4[]) AS n", given.len() + 1));
         let (set, given, same) = (set.join(", "), given.join(", "), self.same_key());
         format!(
-            "WITH hit AS (UPDATE ONLY {table} AS t SET {set} FROM (SELECT {given}) AS u \
-             WHERE {same} AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n) SELECT pg_catalog.array_agg(n) FROM hit"
+            "UPDATE ONLY {table} AS t SET {set} FROM (SELECT {given}) AS u \
+             WHERE {same} AND t.xmin OPERATOR(pg_catalog.=) u.x RETURNING u.n"
         )
     }
 
@@ -311,6 +311,18 @@ impl Slot {
     }
 }
 
+/// The statement that runs a compare-and-set: the ordinals of the rows that were hit, as one array (NULL for none); with the queries of a rider, and then how many
+/// rows the first of these wrote.
+pub(crate) fn hits(compare_and_set: &str, rider: Option<&str>) -> String {
+    match rider {
+        None => format!("WITH hit AS ({compare_and_set}) SELECT pg_catalog.array_agg(n) FROM hit"),
+        Some(rider) => format!(
+            "WITH hit AS ({compare_and_set}), {rider} \
+             SELECT pg_catalog.array_agg(n), (SELECT pg_catalog.count(*) FROM rider) FROM hit"
+        ),
+    }
+}
+
 /// The built-in schema stays readable.
 fn schema(name: &str) -> String {
     if name == "pg_catalog" { name.to_owned() } else { quoted(name) }
@@ -358,10 +370,10 @@ mod tests {
             ("end of the next chunk", selection.key_after(false)),
             ("rows by key", selection.read_keys(false)),
             ("rows by key, locked", selection.read_keys(true)),
-            ("compare and set", selection.compare_and_set(&used(0..selection.slots.len(), false))),
+            ("compare and set", hits(&selection.compare_and_set(&used(0..selection.slots.len(), false)), None)),
             (
-                "compare and set, a new value everywhere",
-                selection.compare_and_set(&used(0..selection.slots.len(), true)),
+                "compare and set, a new value everywhere, and a rider",
+                hits(&selection.compare_and_set(&used(0..selection.slots.len(), true)), Some("rider AS (SELECT 1)")),
             ),
             ("keys for people", selection.key_texts()),
         ];
@@ -399,7 +411,7 @@ mod tests {
             ("no key: rows of a portion written since", keyless.portion(&unseen)),
             ("no key: a sample of the whole", keyless.sample(None, 42, 1000)),
             ("one key column: a sample of pages", one.sample(Some(0.0401), 42, 1000)),
-            ("one key column: one of two slots is written", one.compare_and_set(&used(1..2, false))),
+            ("one key column: one of two slots is written", hits(&one.compare_and_set(&used(1..2, false)), None)),
             ("count", one.count()),
         ] {
             rendered += &format!("-- {what}\n{sql};\n\n");

@@ -129,13 +129,7 @@ fn migrations_table() -> String {
 }
 
 fn parameters(args: &[Value]) -> Parameters {
-    args.iter().fold(Parameters::default(), |with, value| match value {
-        // Type 0 leaves it to the statement.
-        Value::Null => with.raw(0, None),
-        Value::Int(value) => with.int8(*value),
-        Value::Text(value) => with.text(value),
-        Value::Bytes(value) => with.raw(BYTEA, Some(value)),
-    })
+    args.iter().fold(Parameters::default(), Parameters::value)
 }
 
 /// A value of a result, of one of the store's types.

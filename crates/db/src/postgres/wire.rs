@@ -1,4 +1,5 @@
 //! Values as they travel: raw binary parameters and arrays, written once into the message.
+use crate::Value;
 use sqlx::{
     Arguments, Encode, Postgres, Type,
     encode::IsNull,
@@ -192,6 +193,22 @@ impl Parameters {
     /// A text.
     pub(crate) fn text(self, value: &str) -> Self {
         self.raw(TEXT, Some(value.as_bytes()))
+    }
+
+    /// A value of the checkpoint store.
+    pub(crate) fn value(self, value: &Value) -> Self {
+        match value {
+            // Type 0 leaves it to the statement.
+            Value::Null => self.raw(0, None),
+            Value::Int(value) => self.int8(*value),
+            Value::Text(value) => self.text(value),
+            Value::Bytes(value) => self.raw(BYTEA, Some(value)),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        sqlx::Arguments::len(&self.arguments)
     }
 
     /// NULLs of the types that statements use and the driver does not know of itself.
