@@ -328,9 +328,14 @@ impl Error {
     }
 
     /// Names the table that the statement was over, where the server did not name an object itself.
-    pub(crate) fn about(mut self, table: &TableName) -> Self {
+    pub(crate) fn about(self, table: &TableName) -> Self {
+        self.concerning(format!("table {table}"))
+    }
+
+    /// The same of whatever it was over.
+    pub(crate) fn concerning(mut self, what: String) -> Self {
         if let Self::Statement { object: object @ None, .. } = &mut self {
-            *object = Some(format!("table {table}"));
+            *object = Some(what);
         }
         self
     }

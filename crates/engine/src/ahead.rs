@@ -118,7 +118,7 @@ impl<'w> Ahead<'w> {
         Ok(Some(Read { wave, nonces }))
     }
 
-    /// Reseals it; meanwhile what comes after its window is read bit by bit, but afterwards where the run gives way, and not at all where a reader stands in the
+    /// Reseals it; meanwhile, or afterwards where the run gives way, what comes after its window is read bit by bit, but not where a reader stands in the
     /// writer's way.
     pub(crate) async fn reseal(&mut self, read: Read<'w>) -> Result<Stage, Error> {
         let Read { wave: Wave { rows, which, bounds, last }, nonces } = read;
@@ -127,7 +127,9 @@ impl<'w> Ahead<'w> {
         let resealed = Batch::reseal_some(&pool, &cipher, rows, which, self.expect, self.selection, marker);
         let (batch, read) = match self.rotation.context.database.dialect() {
             Dialect::Sqlite => (resealed.await, Ok(())),
-            Dialect::Postgres if self.rotation.load.gives_way() => (resealed.await, self.read_on().await),
+            Dialect::Postgres if self.rotation.load.gives_way() => {
+                (self.rotation.load.in_turn(resealed).await, self.read_on().await)
+            }
             Dialect::Postgres => tokio::join!(resealed, self.read_on()),
         };
         let batch = batch?;
@@ -211,11 +213,12 @@ impl<'w> Ahead<'w> {
         let (selection, upto) = (self.selection.clone(), reading.upto.clone());
         let after = behind.or_else(|| reading.after.clone());
         // A task of its own: what comes in is taken apart while the writer goes on.
-        let read = tokio::spawn(async move {
+        let read = async move {
             let read = portion(&mut session, &selection, after.as_ref(), &upto, limit).await;
             (session, read)
-        });
-        let (session, read) = read.await.map_err(|_| Error::bug("the reader ended"))?;
+        };
+        let read = self.rotation.load.in_turn(async { tokio::spawn(read).await }).await;
+        let (session, read) = read.map_err(|_| Error::bug("the reader ended"))?;
         *self.session = Some(session);
         let rows = read?;
         match &mut reading.read {

@@ -5,9 +5,13 @@ use crate::{
 };
 use reencrypt_checkpoint::Store;
 use reencrypt_db::{Dialect, Horizon, Limits, Mode, Session};
-use std::sync::{
-    Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -22,13 +26,13 @@ const OTHERS_MIN: u64 = 5;
 const QUIET_LOOKS: u32 = 5;
 /// Rows of one transaction while it gives way: few enough that nobody waits long behind its locks, its pages and its part of the log.
 const ROWS_MAX: usize = 125;
+/// How long a turn is held at most by what is not a transaction that writes.
+const TURN_MAX: Duration = Duration::from_millis(100);
 
 /// Whether a process gives way, and how.
 pub(crate) struct Load {
     gives_way: AtomicBool,
-    /// A reader stands in the writer's way.
-    exclusive: bool,
-    /// What its workers do by turns, in either case.
+    /// While it does, its workers read, reseal and write by turns.
     turn: Semaphore,
     looks: Mutex<Looks>,
 }
@@ -68,9 +72,8 @@ impl Look {
 
 impl Load {
     /// What was seen before the first batch already tells how it is written. The next look compares with a later one: in between a run writes its own beginning.
-    pub(crate) fn new(looks: Looks, dialect: Dialect) -> Self {
+    pub(crate) fn new(looks: Looks) -> Self {
         Self {
-            exclusive: dialect == Dialect::Sqlite,
             gives_way: AtomicBool::new(looks.others >= OTHERS_A_SECOND),
             turn: Semaphore::new(1),
             looks: Mutex::new(Looks { last: None, ..looks }),
@@ -87,12 +90,23 @@ impl Load {
         if self.gives_way() { rows.min(ROWS_MAX) } else { rows }
     }
 
-    /// Waits for the turn of a transaction, or of other work that would take a core from the application; where neither is in anybody's way there is nothing to wait for.
+    /// Waits for the turn of a transaction; nothing to wait for where the run does not give way.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        match self.exclusive || self.gives_way() {
-            true => self.turn.acquire().await.ok(),
-            false => None,
+        if !self.gives_way() {
+            return None;
         }
+        self.turn.acquire().await.ok()
+    }
+
+    /// Does `work` in a turn of its own. Work that takes longer than [`TURN_MAX`] waits for somebody itself, and nobody is to wait behind it.
+    pub(crate) async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some(turn) = self.turn().await else { return work.await };
+        let mut work = pin!(work);
+        if let Ok(done) = tokio::time::timeout(TURN_MAX, &mut work).await {
+            return done;
+        }
+        drop(turn);
+        work.await
     }
 }
 
@@ -156,7 +170,6 @@ impl Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn gives_way_at_once_and_stops_when_it_was_quiet_for_a_while() {
@@ -176,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn takes_few_rows_by_turns_while_it_gives_way() {
-        let load = Load::new(Looks::default(), Dialect::Postgres);
+        let load = Load::new(Looks::default());
         assert_eq!(load.rows(1_000), 1_000);
         assert!(load.turn().await.is_none());
         load.gives_way.store(true, Ordering::Relaxed);
@@ -187,18 +200,18 @@ mod tests {
         assert!(load.turn().await.is_some());
     }
 
-    #[tokio::test]
-    async fn readers_and_writers_of_a_file_take_turns_always() {
-        let load = Load::new(Looks::default(), Dialect::Sqlite);
-        let turn = load.turn().await.expect("a turn");
-        assert!(!load.gives_way(), "it does not give way");
-        assert!(tokio::time::timeout(Duration::from_millis(20), load.turn()).await.is_err(), "one at a time");
-        drop(turn);
+    #[tokio::test(start_paused = true)]
+    async fn work_that_waits_for_somebody_keeps_nobody_from_a_turn() {
+        let load = Load::new(Looks { others: 400.0, ..Looks::default() });
+        let (long, begun) = (TURN_MAX * 50, Instant::now());
+        let blocked = load.in_turn(async { tokio::time::sleep(long).await });
+        let (_, waited) = tokio::join!(blocked, load.in_turn(async { begun.elapsed() }));
+        assert!((TURN_MAX..long).contains(&waited), "{waited:?}");
     }
 
     #[test]
     fn what_was_seen_before_the_first_batch_counts() {
-        let load = |others| Load::new(Looks { others, ..Looks::default() }, Dialect::Postgres);
+        let load = |others| Load::new(Looks { others, ..Looks::default() });
         assert_eq!((load(400.0).rows(1_000), load(3.0).rows(1_000)), (ROWS_MAX, 1_000));
     }
 }

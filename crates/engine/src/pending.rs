@@ -50,11 +50,14 @@ impl Writing<'_> {
             }
             let locked = tries >= UNLOCKED_TRIES;
             let free = self.chunk.pending.iter().filter(|key| !held.contains(*key));
-            let keys: Vec<_> = free.take(if locked { size } else { UNLOCKED_ROWS }).cloned().collect();
+            let rows = if locked { size } else { rotation.load.rows(UNLOCKED_ROWS) };
+            let keys: Vec<_> = free.take(rows).cloned().collect();
+            let turn = rotation.load.turn().await;
             let result = match locked {
                 true => self.settle_locked(table, selection, expect, &keys).await,
                 false => self.settle_unlocked(reader, table, selection, expect, &keys).await,
             };
+            drop(turn);
             match result {
                 Ok(true) => (last_settled, size) = (Instant::now(), (size * 2).min(LOCKED_ROWS)),
                 Ok(false) => return Ok(false),

@@ -13,7 +13,7 @@ use crate::{
 };
 use reencrypt_checkpoint::{Pause, RunState, Store};
 use reencrypt_crypto::Outcome;
-use reencrypt_db::{Limits, Mode, Session, Verdict, shown};
+use reencrypt_db::{Dialect, Limits, Mode, Session, Verdict, shown};
 use reencrypt_planner::{BoundTable, GateCounts, Plan};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,8 +26,6 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 pub(crate) const LEASE_MS: u32 = 15_000;
 /// A window takes at most so many seconds of the row budget.
 const WINDOW_S: u32 = 10;
-/// A row budget is spent in so many batches a second, or more, unless their size was asked for.
-const BATCHES_PER_SECOND_MIN: u32 = 80;
 /// Bytes of fields in the windows of all workers.
 const WINDOWS_BYTES_MAX: usize = 96 << 20;
 
@@ -248,14 +246,13 @@ impl Started {
         // A pause that was asked for while nobody worked holds before the first batch.
         let mut session = self.context.database.session().await?;
         let (pause_sender, pause) = watch::channel(asked_pause(&self.store, &mut session, &self.run_id).await?);
+        let dialect = self.context.database.dialect();
         let per_second = self.options.rows_per_second_max.unwrap_or(u32::MAX);
         // Who asks for a speed asks for an even one; and of a size that was asked for too a batch takes at most about a second of the budget, so that a stop, a pause and
         // the lease are never far.
         let batch_rows = match self.options.batch_rows {
             Some(rows) => rows.min(per_second),
-            None => {
-                reencrypt_planner::batch_rows(self.context.database.dialect()).min(per_second / BATCHES_PER_SECOND_MIN)
-            }
+            None => reencrypt_planner::batch_rows(dialect).min(per_second / batches_per_second_min(dialect)),
         };
         let batch_rows = batch_rows.max(1);
         let rotation = Arc::new(Rotation {
@@ -268,7 +265,7 @@ impl Started {
             // Each worker holds the window that it writes and the one that it reads.
             window_bytes_max: WINDOWS_BYTES_MAX / (2 * self.workers.max(1)),
             pace: Pace::new(self.options.rows_per_second_max),
-            load: Load::new(self.looks, self.context.database.dialect()),
+            load: Load::new(self.looks),
             nonces: Nonces::new(&self.context, &self.plan)?,
             store: self.store,
             run_id: self.run_id,
@@ -296,6 +293,15 @@ impl Started {
         watcher.abort();
         let end = leave(&rotation, end).await?;
         Ok((end, rates(&lock(&rotation.settled))))
+    }
+}
+
+/// A row budget is spent in so many batches a second, or more, unless their size was asked for: small ones stand in nobody's way for long, but on SQLite each
+/// takes the file from the application.
+fn batches_per_second_min(dialect: Dialect) -> u32 {
+    match dialect {
+        Dialect::Postgres => 80,
+        Dialect::Sqlite => 20,
     }
 }
 

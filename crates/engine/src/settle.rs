@@ -133,7 +133,8 @@ pub(crate) async fn settle(
 
     let all = !defer && hits.iter().all(|hit| *hit);
     match rode {
-        Some(true) => return Ok(Some(settled)),
+        Some(true) if all => return Ok(Some(settled)),
+        Some(true) => return Err(Error::bug("a checkpoint went with a write that missed rows")),
         Some(false) if all => return Ok(None),
         _ => {}
     }

@@ -4,17 +4,19 @@ use crate::{
     ahead::{Ahead, Stage, present},
     counts::SlotCounts,
     failpoint::failpoint,
-    load::Load,
     pace::Tempo,
     rotation::{LEASE_MS, Rotation},
     write::Writing,
 };
 use reencrypt_checkpoint::Chunk;
 use reencrypt_crypto::{Expect, Marker};
-use reencrypt_db::{Limits, Mode, Selection, Session};
+use reencrypt_db::{Dialect, Limits, Mode, Selection, Session};
 use reencrypt_planner::BoundTable;
 use std::{collections::HashSet, sync::Arc};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{
+    Mutex, MutexGuard,
+    mpsc::{self, Receiver, Sender},
+};
 
 /// How the walk over a chunk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +85,11 @@ impl<'w> ChunkWalk<'w> {
         let mut ahead = Ahead::new(rotation, reader, table, selection, expect, &writing.chunk, marker, marks);
         // While one batch is written the next waits and the one after that is resealed, so that neither side waits for the other's slow step.
         let (sender, stages) = mpsc::channel(1);
+        // Where a reader stands in the writer's way the two take turns.
+        let turns = (rotation.context.database.dialect() == Dialect::Sqlite).then(Mutex::default);
         let (written, read) = tokio::join!(
-            write_all(&mut writing, table, selection, stages),
-            read_all(&rotation.load, &mut ahead, sender)
+            write_all(&mut writing, table, selection, stages, turns.as_ref()),
+            read_all(&mut ahead, sender, turns.as_ref())
         );
         match written? {
             Written::LeaseLost => return Ok(ChunkEnd::LeaseLost),
@@ -114,14 +118,13 @@ enum Written {
 }
 
 /// Reads and reseals batch after batch, until there is none left or nobody takes them.
-async fn read_all(load: &Load, ahead: &mut Ahead<'_>, stages: Sender<Stage>) -> Result<(), Error> {
+async fn read_all(ahead: &mut Ahead<'_>, stages: Sender<Stage>, turns: Option<&Mutex<()>>) -> Result<(), Error> {
     loop {
-        let turn = load.turn().await;
-        let Some(read) = ahead.read().await? else { return Ok(()) };
-        // Cryptography stands in nobody's way in the database, but takes the cores from the application.
-        let turn = turn.filter(|_| load.gives_way());
-        let stage = ahead.reseal(read).await?;
+        let turn = turn(turns).await;
+        let read = ahead.read().await?;
         drop(turn);
+        let Some(read) = read else { return Ok(()) };
+        let stage = ahead.reseal(read).await?;
         if stages.send(stage).await.is_err() {
             return Ok(());
         }
@@ -134,20 +137,30 @@ async fn write_all(
     table: &BoundTable,
     selection: &Selection,
     mut stages: Receiver<Stage>,
+    turns: Option<&Mutex<()>>,
 ) -> Result<Written, Error> {
     let rotation = writing.rotation;
     while let Some(now) = stages.recv().await {
         failpoint!("engine::batch_resealed");
         rotation.judge(writing.chunk.pass, table, &now.batch)?;
         rotation.sleep(rotation.pace.take(now.batch.len() as u64)).await;
+        let turn = turn(turns).await;
         if !writing.write(table, selection, &now).await? {
             return Ok(Written::LeaseLost);
         }
+        drop(turn);
         if rotation.context.stop.is_requested() || rotation.pause.borrow().is_some() {
             return Ok(Written::Stopped);
         }
     }
     Ok(Written::All)
+}
+
+async fn turn(turns: Option<&Mutex<()>>) -> Option<MutexGuard<'_, ()>> {
+    match turns {
+        Some(turns) => Some(turns.lock().await),
+        None => None,
+    }
 }
 
 /// Marks the chunk done.

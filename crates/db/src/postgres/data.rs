@@ -84,7 +84,10 @@ impl Connection {
         let behind = rider.map(|rider| rider.behind(with.len(), written.rows));
         let sql = hits(&sql, behind.as_deref());
         let with = rider.map_or(&[][..], |rider| &rider.args).iter().fold(with, Parameters::value);
-        let written = self.query("writing a batch", &sql, with).await.map_err(|error| error.about(chosen.table()))?;
+        let written = self.query("writing a batch", &sql, with).await.map_err(|error| match rider {
+            None => error.about(chosen.table()),
+            Some(_) => error.concerning(format!("table {} or the checkpoint store", chosen.table())),
+        })?;
         let first = written.first();
         let rode = rider.map(|_| first.and_then(|row| number(row, 1)) == Some(1));
         let ordinals = first.and_then(|row| rows::value(row, 0)).map(int4_elements);

@@ -8,6 +8,7 @@ use crate::{Error, Limits, Migrator, Mode, Result, Value};
 use sqlx::{Row, migrate::Migration, postgres::PgRow};
 use std::collections::BTreeMap;
 
+const DOING: &str = "using the checkpoint store";
 /// The store's schema, fixed, so that a DBA can make it beforehand.
 const SCHEMA: &str = "reencrypt";
 const MIGRATIONS: &str = "reencrypt._sqlx_migrations";
@@ -19,11 +20,11 @@ const MIGRATION_LIMITS: Limits =
 
 impl Connection {
     pub(crate) async fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64> {
-        self.affected("writing the checkpoint store", sql, parameters(args)).await
+        self.affected(DOING, sql, parameters(args)).await
     }
 
     pub(crate) async fn fetch(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Vec<Value>>> {
-        let rows = self.query("reading the checkpoint store", sql, parameters(args)).await?;
+        let rows = self.query(DOING, sql, parameters(args)).await?;
         rows.iter().map(|row| (0..row.len()).map(|column| store_value(row, column)).collect()).collect()
     }
 

@@ -112,10 +112,7 @@ async fn past_the_deadline_the_connection_is_closed() {
     let mut transaction = session.begin(Mode::Write(limits)).await.expect("begin");
     let error = transaction.execute("SELECT pg_sleep(3)", &[]).await.expect_err("a deadline");
     assert_eq!((error.code(), error.verdict()), ("connection_lost", Verdict::Reconnect));
-    assert_eq!(
-        error.to_string(),
-        "no answer within 200 ms while writing the checkpoint store; the connection is closed"
-    );
+    assert_eq!(error.to_string(), "no answer within 200 ms while using the checkpoint store; the connection is closed");
     drop(transaction);
     assert!(!session.is_usable());
     gone(&mut playground, pid).await;
