@@ -11,7 +11,7 @@ use crate::{
 use reencrypt_checkpoint::Chunk;
 use reencrypt_db::{Limits, Mode, Selection, Session, Transaction, Verdict};
 use reencrypt_planner::BoundTable;
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 use tokio::time::Instant;
 
 /// How often a single row that is contended is tried before it is put aside.
@@ -40,18 +40,9 @@ impl Writing<'_> {
         let (mut from, mut tries) = (0, 0);
         loop {
             let range = from..from + self.tempo.rows(rotation.load.rows(len - from));
-            let turn = rotation.load.turn().await;
-            let begun = Instant::now();
-            let written = self.write_range(table, selection, stage, range.clone(), false).await;
-            let took = begun.elapsed();
-            if rotation.load.gives_way() && matches!(written, Ok(true)) {
-                // None of us does anything for as long as the transaction took.
-                rotation.sleep(took).await;
-            }
-            drop(turn);
-            match written {
-                Ok(false) => return Ok(false),
-                Ok(true) => {
+            match self.write_range(table, selection, stage, range.clone(), false).await {
+                Ok(None) => return Ok(false),
+                Ok(Some(took)) => {
                     self.tempo.committed(range.len(), took, len);
                     (from, tries) = (range.end, 0);
                 }
@@ -67,7 +58,7 @@ impl Writing<'_> {
                     if range.len() > 1 || tries <= SINGLE_ROW_TRIES {
                         continue;
                     }
-                    if !self.write_range(table, selection, stage, range.clone(), true).await? {
+                    if self.write_range(table, selection, stage, range.clone(), true).await?.is_none() {
                         return Ok(false);
                     }
                     (from, tries) = (range.end, 0);
@@ -77,7 +68,7 @@ impl Writing<'_> {
                     if range.len() > 1 {
                         continue;
                     }
-                    if !self.write_range(table, selection, stage, range.clone(), true).await? {
+                    if self.write_range(table, selection, stage, range.clone(), true).await?.is_none() {
                         return Ok(false);
                     }
                     from = range.end;
@@ -91,6 +82,7 @@ impl Writing<'_> {
         }
     }
 
+    /// One transaction, in its turn: how long it took; `None`: the lease is lost.
     async fn write_range(
         &mut self,
         table: &BoundTable,
@@ -98,12 +90,22 @@ impl Writing<'_> {
         stage: &Stage,
         range: Range<usize>,
         defer: bool,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Duration>, Error> {
         let Self { rotation, session, chunk, counts, .. } = self;
+        let turn = rotation.load.turn().await;
+        let begun = Instant::now();
         let mut tx = session.begin(Mode::Write(Limits::default())).await?;
         let settlement = Settlement::first(stage, chunk, range, defer);
         let settled = settle(rotation, &mut tx, table, selection, chunk, counts, settlement).await;
-        conclude(rotation, tx, settled, table, chunk, counts).await
+        if !conclude(rotation, tx, settled, table, chunk, counts).await? {
+            return Ok(None);
+        }
+        let took = begun.elapsed();
+        if turn.is_some() {
+            // None of us does anything for as long as the transaction took.
+            rotation.sleep(took).await;
+        }
+        Ok(Some(took))
     }
 }
 

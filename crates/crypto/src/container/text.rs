@@ -29,8 +29,8 @@ struct Hole {
 /// How the end of a hole is known (or its start, for those read from the back).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// at a byte that its alphabet does not have; of a part of fixed length it is looked for first where that ends as it is written
-    Separator(u8, Option<usize>),
+    /// at a byte that its alphabet does not have
+    Separator(u8),
     /// by its length, in characters
     Width(usize),
     /// where the text ends, or where what is read from the back begins
@@ -200,7 +200,7 @@ impl Template {
                     None => return exact && bytes.starts_with(rest),
                 },
                 Segment::Hole(hole) => {
-                    let End::Separator(separator, _) = hole.end else { return false };
+                    let End::Separator(separator) = hole.end else { return false };
                     let Some(len) = rest.iter().position(|byte| *byte == separator) else {
                         return exact && hole.takes(rest, spelling);
                     };
@@ -221,7 +221,7 @@ impl Template {
         let carried = |segment: &&Segment| match segment {
             Segment::Literal(_) => true,
             Segment::Hole(hole) => {
-                matches!(hole.content, Content::Part(Part::Kid)) && matches!(hole.end, End::Separator(..))
+                matches!(hole.content, Content::Part(Part::Kid)) && matches!(hole.end, End::Separator(_))
             }
         };
         let prefix = &self.segments[..self.segments.iter().take_while(carried).count().min(self.open)];
@@ -268,8 +268,7 @@ impl Template {
 impl Hole {
     fn len_from_front(&self, text: &[u8]) -> Option<usize> {
         match self.end {
-            End::Separator(separator, Some(usual)) if text.get(usual) == Some(&separator) => Some(usual),
-            End::Separator(separator, _) => memchr::memchr(separator, text),
+            End::Separator(separator) => memchr::memchr(separator, text),
             End::Width(width) => (width <= text.len()).then_some(width),
             End::Open => Some(text.len()),
         }
@@ -277,7 +276,7 @@ impl Hole {
 
     fn len_from_back(&self, text: &[u8]) -> Option<usize> {
         match self.end {
-            End::Separator(separator, _) => memchr::memrchr(separator, text).map(|at| text.len() - at - 1),
+            End::Separator(separator) => memchr::memrchr(separator, text).map(|at| text.len() - at - 1),
             End::Width(width) => (width <= text.len()).then_some(width),
             End::Open => Some(text.len()),
         }
@@ -362,10 +361,9 @@ fn find_ends(segments: &mut [Segment], member: &str, builder: &Builder<'_>) -> R
 impl Hole {
     /// How its end is known when `neighbour` stands beside it; `None` where it is not.
     fn end_at(&self, neighbour: Option<u8>, spelling: Spelling, lengths: Lengths) -> Option<End> {
-        let width = self.content.fixed_len(lengths).map(|len| self.codec.encoded_len(len));
         match neighbour {
-            Some(byte) if !self.codec.has(byte, spelling) => Some(End::Separator(byte, width)),
-            _ => width.map(End::Width),
+            Some(byte) if !self.codec.has(byte, spelling) => Some(End::Separator(byte)),
+            _ => self.content.fixed_len(lengths).map(|len| End::Width(self.codec.encoded_len(len))),
         }
     }
 }
