@@ -9,7 +9,7 @@ use std::{
     pin::pin,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Load {
     gives_way: AtomicBool,
     /// While it does, its workers read, reseal and write by turns.
     turn: Semaphore,
+    /// Transactions of this process that were to write and were rolled back: the server has given them a number as well.
+    rolled_back: AtomicU64,
     looks: Mutex<Looks>,
 }
 
@@ -46,7 +48,7 @@ pub(crate) struct Looks {
     quiet: u32,
 }
 
-/// The server's count of transactions that wrote, and how many of them were batches of the run.
+/// The server's count of transactions that wrote, and how many of them were batches of the run, or of this process and rolled back.
 pub(crate) struct Look {
     at: Instant,
     horizon: Horizon,
@@ -76,6 +78,7 @@ impl Load {
         Self {
             gives_way: AtomicBool::new(looks.others >= OTHERS_A_SECOND),
             turn: Semaphore::new(1),
+            rolled_back: AtomicU64::new(0),
             looks: Mutex::new(Looks { last: None, ..looks }),
         }
     }
@@ -83,6 +86,11 @@ impl Load {
     /// Whether it does.
     pub(crate) fn gives_way(&self) -> bool {
         self.gives_way.load(Ordering::Relaxed)
+    }
+
+    /// Counts a transaction of a batch that was rolled back.
+    pub(crate) fn rolled_back(&self) {
+        self.rolled_back.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Of `rows` that are at hand, so many in one transaction.
@@ -135,7 +143,8 @@ impl Rotation {
         if self.options.rows_per_second_max.is_some() {
             return Ok(());
         }
-        let Some(look) = Look::now(&self.store, session, Some(&self.run_id)).await? else { return Ok(()) };
+        let Some(mut look) = Look::now(&self.store, session, Some(&self.run_id)).await? else { return Ok(()) };
+        look.batches += self.load.rolled_back.load(Ordering::Relaxed);
         let before = self.load.gives_way();
         let now = {
             let mut looks = lock(&self.load.looks);

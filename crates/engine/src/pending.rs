@@ -40,7 +40,7 @@ impl Writing<'_> {
         let (mut held, mut size) = (HashSet::new(), LOCKED_ROWS);
         while !self.chunk.pending.is_empty() {
             failpoint!("engine::pending_read");
-            if rotation.context.stop.is_requested() || rotation.pause.borrow().is_some() {
+            if rotation.is_held() {
                 return Ok(true);
             }
             if held.len() == self.chunk.pending.len() {

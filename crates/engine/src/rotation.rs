@@ -93,6 +93,11 @@ impl Rotation {
         lock(&self.waiting).clone()
     }
 
+    /// Whether a stop or a pause is asked for.
+    pub(crate) fn is_held(&self) -> bool {
+        self.context.stop.is_requested() || self.pause.borrow().is_some()
+    }
+
     /// Sleeps, unless a stop is asked for.
     pub(crate) async fn sleep(&self, time: Duration) {
         if time > Duration::ZERO {

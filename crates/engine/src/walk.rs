@@ -6,7 +6,7 @@ use crate::{
     failpoint::failpoint,
     pace::Tempo,
     rotation::{LEASE_MS, Rotation},
-    write::Writing,
+    write::{Writing, Written},
 };
 use reencrypt_checkpoint::Chunk;
 use reencrypt_crypto::{Expect, Marker};
@@ -107,16 +107,6 @@ impl<'w> ChunkWalk<'w> {
     }
 }
 
-/// How far the writing side came.
-enum Written {
-    /// To the end of what was read.
-    All,
-    /// To a stop or a pause.
-    Stopped,
-    /// Somebody else has the chunk now.
-    LeaseLost,
-}
-
 /// Reads and reseals batch after batch, until there is none left or nobody takes them.
 async fn read_all(ahead: &mut Ahead<'_>, stages: Sender<Stage>, turns: Option<&Mutex<()>>) -> Result<(), Error> {
     loop {
@@ -145,12 +135,10 @@ async fn write_all(
         rotation.judge(writing.chunk.pass, table, &now.batch)?;
         rotation.sleep(rotation.pace.take(now.batch.len() as u64)).await;
         let turn = turn(turns).await;
-        if !writing.write(table, selection, &now).await? {
-            return Ok(Written::LeaseLost);
-        }
-        drop(turn);
-        if rotation.context.stop.is_requested() || rotation.pause.borrow().is_some() {
-            return Ok(Written::Stopped);
+        match writing.write(table, selection, &now).await? {
+            Written::All if rotation.is_held() => return Ok(Written::Stopped),
+            Written::All => drop(turn),
+            ended => return Ok(ended),
         }
     }
     Ok(Written::All)

@@ -17,6 +17,16 @@ use tokio::time::Instant;
 /// How often a single row that is contended is tried before it is put aside.
 const SINGLE_ROW_TRIES: u32 = 3;
 
+/// How far the writing side came.
+pub(crate) enum Written {
+    /// To the end of what was read.
+    All,
+    /// To a stop or a pause.
+    Stopped,
+    /// Somebody else has the chunk now.
+    LeaseLost,
+}
+
 /// The writing side of a walk, apart from the reading one, so that both can go on at once.
 pub(crate) struct Writing<'w> {
     pub(crate) rotation: &'w Rotation,
@@ -28,20 +38,20 @@ pub(crate) struct Writing<'w> {
 
 impl Writing<'_> {
     /// Writes a stage's batch, in halves where locks, deadlocks or constraints ask for it and in smaller parts where time does; a single row
-    /// that stays locked, or whose new values are refused, is put aside as pending. Says whether the lease holds.
+    /// that stays locked, or whose new values are refused, is put aside as pending.
     pub(crate) async fn write(
         &mut self,
         table: &BoundTable,
         selection: &Selection,
         stage: &Stage,
-    ) -> Result<bool, Error> {
+    ) -> Result<Written, Error> {
         let rotation = self.rotation;
         let len = stage.batch.len();
         let (mut from, mut tries) = (0, 0);
         loop {
             let range = from..from + self.tempo.rows(rotation.load.rows(len - from));
             match self.write_range(table, selection, stage, range.clone(), false).await {
-                Ok(None) => return Ok(false),
+                Ok(None) => return Ok(Written::LeaseLost),
                 Ok(Some(took)) => {
                     self.tempo.committed(range.len(), took, len);
                     (from, tries) = (range.end, 0);
@@ -49,9 +59,9 @@ impl Writing<'_> {
                 Err(error) if error.verdict() == Verdict::Retry => {
                     rotation.set_waiting(Some(format!("{} is contended: {error}", table.plan.name)));
                     rotation.sleep(backoff(tries)).await;
-                    if rotation.context.stop.is_requested() {
+                    if rotation.is_held() {
                         // What is not written yet stands behind the cursor, or has no mark: the walk gives the chunk back.
-                        return Ok(true);
+                        return Ok(Written::Stopped);
                     }
                     tries += 1;
                     self.tempo.contended(range.len());
@@ -59,7 +69,7 @@ impl Writing<'_> {
                         continue;
                     }
                     if self.write_range(table, selection, stage, range.clone(), true).await?.is_none() {
-                        return Ok(false);
+                        return Ok(Written::LeaseLost);
                     }
                     (from, tries) = (range.end, 0);
                 }
@@ -69,7 +79,7 @@ impl Writing<'_> {
                         continue;
                     }
                     if self.write_range(table, selection, stage, range.clone(), true).await?.is_none() {
-                        return Ok(false);
+                        return Ok(Written::LeaseLost);
                     }
                     from = range.end;
                 }
@@ -77,7 +87,7 @@ impl Writing<'_> {
             }
             if from >= len {
                 rotation.set_waiting(None);
-                return Ok(true);
+                return Ok(Written::All);
             }
         }
     }
@@ -127,10 +137,12 @@ pub(crate) async fn conclude(
             Ok(true)
         }
         Ok(None) => {
+            rotation.load.rolled_back();
             tx.rollback().await?;
             Ok(false)
         }
         Err(error) => {
+            rotation.load.rolled_back();
             // The first error is the one to tell; where the rollback fails too the connection is closed.
             let _ = tx.rollback().await;
             Err(error)

@@ -200,10 +200,11 @@ async fn a_run_gives_way_to_the_application() {
     }
 }
 
-/// Its own transactions are no application. Seen on a server of its own: those of all databases count.
+/// Its own transactions are no application, also those that are rolled back since a constraint refuses rows. Seen on a server of its own: those of all databases count.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_gives_way_to_nobody_where_it_is_alone() {
     let db = Engine::Waves.seeded(&Seeding::clean(4000)).await;
+    db.execute(r#"ALTER TABLE "Patient" ADD CONSTRAINT refusing CHECK ("id" % 200 <> 7) NOT VALID"#).await;
     let server = {
         let _alone = CLUSTER.write().await;
         let standby = Standby::of(db.as_postgres()).await;
@@ -211,8 +212,10 @@ async fn a_run_gives_way_to_nobody_where_it_is_alone() {
         standby
     };
     let there = operator(&db).set("DATABASE_URL", &server.url(Role::Run));
-    let end = there.start_failing(SLOWLY, &RUN).finish().await.expect_code(0);
+    let arguments: Vec<&str> = RUN.into_iter().chain(["--max-unreadable", "5%"]).collect();
+    let end = there.start_failing(SLOWLY, &arguments).finish().await.expect_code(1);
     assert_eq!(end.state(), "finished", "{end}");
+    assert_eq!(end.column("email")["quarantined"], 20, "{end}");
     assert_eq!(server.number(Role::Run, GAVE_WAY).await, 0, "{end}");
     server.end().await;
 }
