@@ -244,10 +244,11 @@ impl Store {
     }
 }
 
-/// Parameters: [`advanced`].
+/// The chunk's row moves on, for its owner alone; its parameters are [`advanced`].
 const ADVANCE: &str = "UPDATE {chunk} SET seq = seq + 1, cursor_key = $5, pending = $6, counts = $7, rows_settled = $8, done = $9, \
                        lease_until_ms = {now} + $10, window_key = $11 WHERE id = $1 AND fence = $2 AND owner = $3 AND seq = $4";
 
+/// The parameters of [`ADVANCE`].
 fn advanced(chunk: &Chunk, advance: &Advance<'_>) -> [Value; 11] {
     [
         Value::Int(chunk.id),

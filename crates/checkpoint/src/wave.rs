@@ -14,7 +14,7 @@ impl Store {
         Ok(marks)
     }
 
-    /// Keeps the marks of a transaction that has compared and set the chunk's row.
+    /// Keeps the marks of a transaction that has compared and set the chunk's row, on SQLite; on PostgreSQL [`Store::rider`] does.
     pub(crate) async fn add_wave(&self, tx: &mut Transaction<'_>, chunk: &Chunk, marks: &[u64]) -> Result<()> {
         let sql = "INSERT INTO {wave} (chunk_id, seq, fence, marks) VALUES ($1, $2, $3, $4)";
         let args = [Value::Int(chunk.id), Value::Int(chunk.seq), Value::Int(chunk.fence), Value::Bytes(encode(marks))];
@@ -22,7 +22,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets the marks of a window that is written.
+    /// Forgets the marks of a window that is written, on SQLite as well.
     pub(crate) async fn forget_waves(&self, tx: &mut Transaction<'_>, chunk: &Chunk) -> Result<()> {
         self.execute(tx, "DELETE FROM {wave} WHERE chunk_id = $1", &[Value::Int(chunk.id)]).await?;
         Ok(())

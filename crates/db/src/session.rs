@@ -262,8 +262,8 @@ impl Transaction<'_> {
         hits.inspect(|hits| self.tell_hits(hits))
     }
 
-    /// The same of rows that were written out beforehand for this selection, and with what goes with them: whether that took effect, `None` where nothing was
-    /// sent.
+    /// The same of rows that were written out beforehand for this selection, and with what goes with them: whether that took effect, `None` where it did not
+    /// go along.
     pub async fn compare_and_set_written(
         &mut self,
         selection: &Selection,

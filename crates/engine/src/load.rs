@@ -26,7 +26,7 @@ const OTHERS_MIN: u64 = 5;
 const QUIET_LOOKS: u32 = 5;
 /// Rows of one transaction while it gives way: few enough that nobody waits long behind its locks, its pages and its part of the log.
 const ROWS_MAX: usize = 125;
-/// How long a turn is held at most by what is not a transaction that writes.
+/// How long a turn is held at most by work that may wait for somebody's lock; a transaction that writes has short timeouts of its own.
 const TURN_MAX: Duration = Duration::from_millis(100);
 
 /// Whether a process gives way, and how.
@@ -48,11 +48,11 @@ pub(crate) struct Looks {
     quiet: u32,
 }
 
-/// The server's count of transactions that wrote, and how many of them were batches of the run, or of this process and rolled back.
+/// The server's count of transactions that wrote, and how many of them were ours: batches of the run, or of this process and rolled back.
 pub(crate) struct Look {
     at: Instant,
     horizon: Horizon,
-    batches: u64,
+    ours: u64,
 }
 
 impl Look {
@@ -63,12 +63,12 @@ impl Look {
         }
         let mut tx = session.begin(Mode::Read).await?;
         let horizon = tx.horizon().await?;
-        let batches = match run_id {
+        let ours = match run_id {
             Some(run_id) => store.batches(&mut tx, run_id).await?,
             None => 0,
         };
         tx.commit().await?;
-        Ok(horizon.map(|horizon| Self { at: Instant::now(), horizon, batches }))
+        Ok(horizon.map(|horizon| Self { at: Instant::now(), horizon, ours }))
     }
 }
 
@@ -122,7 +122,7 @@ impl Looks {
     /// Takes in a look: transactions of others a second since the last one.
     pub(crate) fn take(&mut self, now: Look) {
         if let Some(last) = &self.last {
-            let ours = now.batches.saturating_sub(last.batches);
+            let ours = now.ours.saturating_sub(last.ours);
             let others = now.horizon.written_since(&last.horizon).saturating_sub(ours);
             let seconds = now.at.duration_since(last.at).as_secs_f64().max(0.001);
             self.others = if others < OTHERS_MIN { 0.0 } else { others as f64 / seconds };
@@ -144,7 +144,7 @@ impl Rotation {
             return Ok(());
         }
         let Some(mut look) = Look::now(&self.store, session, Some(&self.run_id)).await? else { return Ok(()) };
-        look.batches += self.load.rolled_back.load(Ordering::Relaxed);
+        look.ours += self.load.rolled_back.load(Ordering::Relaxed);
         let before = self.load.gives_way();
         let now = {
             let mut looks = lock(&self.load.looks);

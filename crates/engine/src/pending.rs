@@ -40,7 +40,7 @@ impl Writing<'_> {
         let (mut held, mut size) = (HashSet::new(), LOCKED_ROWS);
         while !self.chunk.pending.is_empty() {
             failpoint!("engine::pending_read");
-            if rotation.is_held() {
+            if rotation.is_stop_or_pause_asked() {
                 return Ok(true);
             }
             if held.len() == self.chunk.pending.len() {
@@ -52,13 +52,13 @@ impl Writing<'_> {
             let free = self.chunk.pending.iter().filter(|key| !held.contains(*key));
             let rows = if locked { size } else { rotation.load.rows(UNLOCKED_ROWS) };
             let keys: Vec<_> = free.take(rows).cloned().collect();
-            let turn = rotation.load.turn().await;
-            let result = match locked {
-                true => self.settle_locked(table, selection, expect, &keys).await,
-                false => self.settle_unlocked(reader, table, selection, expect, &keys).await,
+            let settled = async {
+                match locked {
+                    true => self.settle_locked(table, selection, expect, &keys).await,
+                    false => self.settle_unlocked(reader, table, selection, expect, &keys).await,
+                }
             };
-            drop(turn);
-            match result {
+            match rotation.load.in_turn(settled).await {
                 Ok(true) => (last_settled, size) = (Instant::now(), (size * 2).min(LOCKED_ROWS)),
                 Ok(false) => return Ok(false),
                 Err(error) if error.verdict() == Verdict::Retry => {

@@ -94,7 +94,7 @@ impl Rotation {
     }
 
     /// Whether a stop or a pause is asked for.
-    pub(crate) fn is_held(&self) -> bool {
+    pub(crate) fn is_stop_or_pause_asked(&self) -> bool {
         self.context.stop.is_requested() || self.pause.borrow().is_some()
     }
 

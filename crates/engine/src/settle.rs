@@ -121,8 +121,8 @@ pub(crate) async fn settle(
     let Settlement { batch, marks, defer, .. } = settlement;
     let which: Vec<_> =
         if defer { Vec::new() } else { settlement.range.clone().filter(|row| batch.changes(*row)).collect() };
-    // That every row is hit is the rule; the checkpoint of that case goes with the write, in one round trip.
-    let mut settled = settlement.settled(table, counts, |_| true)?;
+    // That every row that is tried is hit is the rule; the checkpoint of that case goes with the write, in one round trip.
+    let mut settled = settlement.settled(table, counts, |_| !defer)?;
     let (mut hits, mut rode) = (Vec::new(), None);
     if !which.is_empty() {
         let alone = settled.quarantine.is_empty();
@@ -131,7 +131,7 @@ pub(crate) async fn settle(
     }
     failpoint!("engine::batch_written");
 
-    let all = !defer && hits.iter().all(|hit| *hit);
+    let all = hits.iter().all(|hit| *hit);
     match rode {
         Some(true) if all => return Ok(Some(settled)),
         Some(true) => return Err(Error::bug("a checkpoint went with a write that missed rows")),

@@ -136,7 +136,7 @@ async fn write_all(
         rotation.sleep(rotation.pace.take(now.batch.len() as u64)).await;
         let turn = turn(turns).await;
         match writing.write(table, selection, &now).await? {
-            Written::All if rotation.is_held() => return Ok(Written::Stopped),
+            Written::All if rotation.is_stop_or_pause_asked() => return Ok(Written::Stopped),
             Written::All => drop(turn),
             ended => return Ok(ended),
         }

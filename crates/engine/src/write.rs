@@ -59,7 +59,7 @@ impl Writing<'_> {
                 Err(error) if error.verdict() == Verdict::Retry => {
                     rotation.set_waiting(Some(format!("{} is contended: {error}", table.plan.name)));
                     rotation.sleep(backoff(tries)).await;
-                    if rotation.is_held() {
+                    if rotation.is_stop_or_pause_asked() {
                         // What is not written yet stands behind the cursor, or has no mark: the walk gives the chunk back.
                         return Ok(Written::Stopped);
                     }

@@ -83,7 +83,7 @@ impl Connection {
         let Some((sql, with)) = written.statement else { return Ok((hit, None)) };
         let behind = rider.map(|rider| rider.behind(with.len(), written.rows));
         let sql = hits(&sql, behind.as_deref());
-        let with = rider.map_or(&[][..], |rider| &rider.args).iter().fold(with, Parameters::value);
+        let with = with.values(rider.map_or(&[], |rider| &rider.args));
         let written = self.query("writing a batch", &sql, with).await.map_err(|error| match rider {
             None => error.about(chosen.table()),
             Some(_) => error.concerning(format!("table {} or the checkpoint store", chosen.table())),

@@ -20,11 +20,11 @@ const MIGRATION_LIMITS: Limits =
 
 impl Connection {
     pub(crate) async fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64> {
-        self.affected(DOING, sql, parameters(args)).await
+        self.affected(DOING, sql, Parameters::default().values(args)).await
     }
 
     pub(crate) async fn fetch(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Vec<Value>>> {
-        let rows = self.query(DOING, sql, parameters(args)).await?;
+        let rows = self.query(DOING, sql, Parameters::default().values(args)).await?;
         rows.iter().map(|row| (0..row.len()).map(|column| store_value(row, column)).collect()).collect()
     }
 
@@ -127,10 +127,6 @@ fn migrations_table() -> String {
          installed_on timestamptz NOT NULL DEFAULT now(), success boolean NOT NULL, checksum bytea NOT NULL, \
          execution_time bigint NOT NULL)"
     )
-}
-
-fn parameters(args: &[Value]) -> Parameters {
-    args.iter().fold(Parameters::default(), Parameters::value)
 }
 
 /// A value of a result, of one of the store's types.

@@ -195,15 +195,15 @@ impl Parameters {
         self.raw(TEXT, Some(value.as_bytes()))
     }
 
-    /// A value of the checkpoint store.
-    pub(crate) fn value(self, value: &Value) -> Self {
-        match value {
+    /// Values of the checkpoint store.
+    pub(crate) fn values(self, values: &[Value]) -> Self {
+        values.iter().fold(self, |with, value| match value {
             // Type 0 leaves it to the statement.
-            Value::Null => self.raw(0, None),
-            Value::Int(value) => self.int8(*value),
-            Value::Text(value) => self.text(value),
-            Value::Bytes(value) => self.raw(BYTEA, Some(value)),
-        }
+            Value::Null => with.raw(0, None),
+            Value::Int(value) => with.int8(*value),
+            Value::Text(value) => with.text(value),
+            Value::Bytes(value) => with.raw(BYTEA, Some(value)),
+        })
     }
 
     /// How many there are.
