@@ -3,7 +3,8 @@
 -- run         one rotation. state: running, paused, interrupted, awaiting_cutover, finished, failed, abandoned. plan is the plan's JSON,
 --             plan_id its id; pass the pass that is being walked (0 before the first); sweep_base the pass after which sweeps are counted;
 --             paused_at_ms is set while a pause is asked for. At most one run is unfinished.
--- pass        one walk over everything; seen and rotated are summed when it ends.
+-- pass        one walk over everything; seen and rotated are summed when it ends; retried is how many
+--             values stood in quarantine until then although they could be read.
 -- walk        one leaf of one table in one pass: its largest key when the pass began, and how far it is cut into chunks.
 -- chunk       a half-open range of row keys (after_key, upto_key]. cursor_key is the last key whose row is settled, pending the keys before it that are not.
 --             owner, fence and lease_until_ms say who works on it; seq counts its committed batches; counts is a JSON array, one entry a slot.
@@ -15,7 +16,7 @@
 -- event       what happened in a run, numbered. (The audit chain will add its hash here and its head to chunk.)
 -- nonces      how often a key may have sealed: reserved in blocks before they are used, so that a kill loses some and never counts too few. key is the
 --             fingerprint of the key that the cipher has, after the format's derivation. Runs add to it, and none takes from it.
--- worker      a process that works, or worked, on a run; why it waits and since when.
+-- worker      a process that works, or worked, on a run; why it waits and since when, and how it writes.
 --
 -- Times are milliseconds since 1970 by the database's clock. Row keys stand here because a walk needs them; they are as protected as the tables that they are keys of.
 -- No key, no plaintext and no ciphertext is ever written here.
@@ -47,6 +48,7 @@ CREATE TABLE reencrypt_pass (
     finished_ms INTEGER,
     seen INTEGER NOT NULL DEFAULT 0,
     rotated INTEGER NOT NULL DEFAULT 0,
+    retried INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run_id, pass)
 );
 
@@ -132,6 +134,9 @@ CREATE TABLE reencrypt_worker (
     seen_ms INTEGER NOT NULL,
     waiting TEXT,
     waiting_since_ms INTEGER,
+    gives_way INTEGER NOT NULL DEFAULT 0,
+    snapshot_held INTEGER NOT NULL DEFAULT 0,
+    rows_per_second_max INTEGER,
     PRIMARY KEY (run_id, owner)
 );
 

@@ -25,7 +25,7 @@ pub use quarantine::{Acceptance, QuarantineLine, Quarantined};
 pub use run::{Event, NewRun, Pass, PassEnd, Pause, Run, RunState};
 pub use store::Store;
 pub use walk::Walk;
-pub use worker::Worker;
+pub use worker::{Activity, Worker};
 
 /// What the store's calls return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -129,6 +129,15 @@ pub struct Pass {
     pub seen: u64,
     /// fields and hashes given a new value
     pub rotated: u64,
+    /// at most so many of them stood in quarantine until then, although they could be read
+    pub retried: u64,
+}
+
+impl Pass {
+    /// How many values it found under the old key that no earlier pass had seen, at least.
+    pub fn found(&self) -> u64 {
+        self.rotated.saturating_sub(self.retried)
+    }
 }
 
 /// The sums with which a pass ends.
@@ -256,9 +265,17 @@ impl Store {
     }
 
     /// Ends a pass with its sums, once, only when nothing of it is left; forgets the quarantined values that it did not
-    /// see again; `false` when another worker was first.
-    pub async fn end_pass(&self, tx: &mut Transaction<'_>, id: &str, pass: u32, end: PassEnd) -> Result<bool> {
-        let sql = "UPDATE {pass} SET finished_ms = {now}, seen = $3, rotated = $4 \
+    /// see again, and keeps how many of them were of the classes `retried`; `false` when another worker was first.
+    pub async fn end_pass(
+        &self,
+        tx: &mut Transaction<'_>,
+        id: &str,
+        pass: u32,
+        end: PassEnd,
+        retried: [&str; 2],
+    ) -> Result<bool> {
+        let sql = "UPDATE {pass} SET finished_ms = {now}, seen = $3, rotated = $4, retried = (SELECT count(*) FROM {quarantine} q \
+                   WHERE q.run_id = $1 AND q.pass < $2 AND q.class IN ($5, $6)) \
                    WHERE run_id = $1 AND pass = $2 AND finished_ms IS NULL \
                    AND NOT EXISTS (SELECT 1 FROM {chunk} c WHERE c.run_id = $1 AND c.pass = $2 AND c.done = 0) \
                    AND NOT EXISTS (SELECT 1 FROM {walk} w WHERE w.run_id = $1 AND w.pass = $2 AND w.carved = 0)";
@@ -267,6 +284,8 @@ impl Store {
             Value::Int(i64::from(pass)),
             Value::Int(end.seen as i64),
             Value::Int(end.rotated as i64),
+            Value::Text(retried[0].to_owned()),
+            Value::Text(retried[1].to_owned()),
         ];
         if self.execute(tx, sql, &args).await? != 1 {
             return Ok(false);
@@ -281,7 +300,8 @@ impl Store {
 
     /// The run's passes, in order.
     pub async fn passes(&self, tx: &mut Transaction<'_>, id: &str) -> Result<Vec<Pass>> {
-        let sql = "SELECT pass, started_ms, finished_ms, seen, rotated FROM {pass} WHERE run_id = $1 ORDER BY pass";
+        let sql =
+            "SELECT pass, started_ms, finished_ms, seen, rotated, retried FROM {pass} WHERE run_id = $1 ORDER BY pass";
         let rows = self.fetch(tx, sql, &[Value::Text(id.to_owned())]).await?;
         rows.iter()
             .map(|row| {
@@ -291,6 +311,7 @@ impl Store {
                     finished_ms: int_or_null(row.get(2))?,
                     seen: int(row.get(3))? as u64,
                     rotated: int(row.get(4))? as u64,
+                    retried: int(row.get(5))? as u64,
                 })
             })
             .collect()

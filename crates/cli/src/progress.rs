@@ -147,12 +147,9 @@ impl Model {
                 self.notes.push(format!("run {run_id} {verb}, {}", several(*workers as u64, "worker")));
             }
             Event::PassStarted { pass, rows } => self.start_pass(*pass, *rows),
-            Event::BatchCommitted { pass, table, rows, .. } => {
-                // A worker that joins a pass was not told of its start.
-                self.pass = *pass;
+            Event::BatchCommitted { table, rows, .. } | Event::Verified { table, rows } => {
                 self.add(&table.to_string(), *rows, now);
             }
-            Event::Verified { table, rows } => self.add(&table.to_string(), *rows, now),
             Event::Waiting { reason } => {
                 let (since, told) = match &self.waiting {
                     Some(wait) => (wait.since, wait.told && wait.reason == *reason),
@@ -168,18 +165,20 @@ impl Model {
     }
 
     fn start_pass(&mut self, pass: u32, rows: u64) {
-        self.pass = pass;
         self.expected = Some(rows);
-        (self.done, self.quarantined) = (0, 0);
-        self.window.clear();
-        self.tables.iter_mut().for_each(|table| table.done = 0);
+        // One that goes on has what was done before.
+        if self.pass != pass {
+            self.pass = pass;
+            (self.done, self.quarantined) = (0, 0);
+            self.window.clear();
+            self.tables.iter_mut().for_each(|table| table.done = 0);
+        }
         let name = self.pass_name();
         self.notes.push(format!("{name}: {} expected", several(rows, "row")));
     }
 
     fn add(&mut self, table: &str, rows: u64, now: Instant) {
         self.began = true;
-        self.waiting = None;
         if self.window.is_empty() {
             self.window.push_back((now, self.done));
         }
@@ -393,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_is_said_with_its_reason_and_ends_with_the_next_batch() {
+    fn waiting_is_said_with_its_reason_until_it_ends() {
         let now = Instant::now();
         let mut model = Model::default();
         model.take(&Event::PassStarted { pass: 2, rows: 10 }, now);
@@ -405,7 +404,23 @@ mod tests {
         assert_eq!(model.long_wait(later), None, "once is enough");
         let batch = Event::BatchCommitted { pass: 2, table: patient(), rows: 10, rotated: 0, missed: 0 };
         model.take(&batch, now);
+        assert!(model.line(now).contains("waiting"), "another worker waits still: {}", model.line(now));
+        model.take(&Event::Resumed, now);
         assert_eq!(model.line(now), "sweep 1: 10 of 10 rows (100 %)");
+    }
+
+    #[test]
+    fn each_pass_counts_anew_and_one_that_goes_on_does_not() {
+        let now = Instant::now();
+        let mut model = Model::default();
+        model.table("public.Patient").done = 400;
+        (model.pass, model.done) = (1, 400);
+        model.take(&Event::PassStarted { pass: 1, rows: 1000 }, now);
+        model.take(&batch(100), now);
+        assert_eq!(model.line(now), "first pass: 500 of 1,000 rows (50 %)");
+        model.take(&Event::PassStarted { pass: 2, rows: 1000 }, now);
+        model.take(&batch(100), now);
+        assert_eq!(model.line(now), "sweep 1: 100 of 1,000 rows (10 %)");
     }
 
     #[test]

@@ -16,8 +16,9 @@ pub(crate) fn listen(stop: Stop, terminal: Terminal) {
     };
     tokio::spawn(async move {
         either(&mut interrupt, &mut terminate).await;
-        terminal
-            .note("stopping: the batch in hand is finished and its chunk given back; a second signal stops at once");
+        terminal.note(
+            "stopping: the transaction in hand is finished and its chunk given back; a second signal stops at once",
+        );
         stop.request();
         either(&mut interrupt, &mut terminate).await;
         std::process::exit(i32::from(EXIT_INTERRUPTED));

@@ -3,7 +3,7 @@ use crate::{
     Error,
     batch::Batch,
     nonces::{Taken, Wanting},
-    rotation::Rotation,
+    rotation::{Rotation, slow_read},
     window::{Bounds, Wave, Window},
 };
 use reencrypt_checkpoint::Chunk;
@@ -11,6 +11,7 @@ use reencrypt_crypto::{Expect, Marker};
 use reencrypt_db::{Dialect, Mode, RowKey, Rows, Selection, Session};
 use reencrypt_planner::{BoundTable, Order};
 use std::{collections::HashSet, sync::Arc};
+use tokio::task::JoinSet;
 
 /// This part of a full window is enough to begin with, so that a chunk's first write does not wait for all of it.
 const FIRST_WINDOW: u32 = 4;
@@ -212,13 +213,15 @@ impl<'w> Ahead<'w> {
         let mut session = self.session.take().ok_or_else(|| Error::bug("the session that reads is away"))?;
         let (selection, upto) = (self.selection.clone(), reading.upto.clone());
         let after = behind.or_else(|| reading.after.clone());
-        // A task of its own: what comes in is taken apart while the writer goes on.
-        let read = async move {
+        // A task of its own: what comes in is taken apart while the writer goes on. It ends with the walk that waits for it.
+        let mut task = JoinSet::new();
+        task.spawn(async move {
             let read = portion(&mut session, &selection, after.as_ref(), &upto, limit).await;
             (session, read)
-        };
-        let read = self.rotation.load.in_turn(async { tokio::spawn(read).await }).await;
-        let (session, read) = read.map_err(|_| Error::bug("the reader ended"))?;
+        });
+        let Rotation { load, waits, .. } = self.rotation;
+        let read = waits.during(slow_read(&self.table.plan.name), load.in_turn(task.join_next())).await;
+        let Some(Ok((session, read))) = read else { return Err(Error::bug("the reader ended")) };
         *self.session = Some(session);
         let rows = read?;
         match &mut reading.read {

@@ -32,7 +32,7 @@ impl Default for Stop {
     }
 }
 impl Stop {
-    /// Asks every worker to finish its batch and give its chunk back.
+    /// Asks every worker to finish its transaction and give its chunk back.
     pub fn request(&self) {
         self.0.send_replace(true);
     }

@@ -83,7 +83,7 @@ fn refuse_living(saw: &Saw) -> Result<(), Error> {
     Err(Error::refused(
         "run_alive",
         format!("process {} on {} still works on run {}", worker.pid, worker.host, saw.run.id),
-        "stop it first (SIGTERM; it finishes its batch), then `reencrypt abandon`",
+        "stop it first (SIGTERM; it finishes its transaction), then `reencrypt abandon`",
     ))
 }
 
@@ -181,15 +181,15 @@ pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Opti
                 none => none.insert(rotation.context.database.session().await?),
             };
             pause.send_replace(asked_pause(&rotation.store, session, &rotation.run_id).await?);
-            let (owner, waiting) = (&rotation.owner, rotation.waiting());
-            if look.is_multiple_of(LOOKS_A_HEARTBEAT) || told.as_ref() != Some(&waiting) {
+            let (owner, activity) = (&rotation.owner, rotation.activity());
+            if look.is_multiple_of(LOOKS_A_HEARTBEAT) || told.as_ref() != Some(&activity) {
                 let mut tx = session.begin(Mode::Write(Limits::default())).await?;
                 rotation
                     .store
-                    .heartbeat(&mut tx, &rotation.run_id, &owner.name(0), owner.host(), owner.pid(), waiting.as_deref())
+                    .heartbeat(&mut tx, &rotation.run_id, &owner.name(0), owner.host(), owner.pid(), &activity)
                     .await?;
                 tx.commit().await?;
-                told = Some(waiting);
+                told = Some(activity);
             }
             rotation.look_at_load(session).await
         };

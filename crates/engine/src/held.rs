@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// Between two looks. A snapshot that lasts from one to the next is held; shorter ones are everyday.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Why a table that is to be written in waves is written in key order.
+pub(crate) const HELD_REASON: &str = "somebody holds a snapshot open (a long transaction, a replication slot or a prepared transaction), so that old row versions stay";
+
 /// What the last look saw.
 #[derive(Default)]
 pub(crate) struct Held {
@@ -20,6 +23,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
     fn is_due(&self) -> bool {
         self.last.is_none_or(|(at, _)| at.elapsed() >= LOOK)
     }
@@ -48,19 +55,18 @@ impl Rotation {
                 self.tell_held(session).await?;
             }
         }
-        Ok(if lock(&self.held).held { Order::Key } else { Order::Waves })
+        Ok(if lock(&self.held).is_held() { Order::Key } else { Order::Waves })
     }
 
     async fn tell_held(&self, session: &mut Session) -> Result<(), Error> {
-        let message = if lock(&self.held).held {
-            "somebody holds a snapshot open (a long transaction, a replication slot or a prepared transaction), so that old row versions stay: \
-             written in key order until it ends"
+        let message = if lock(&self.held).is_held() {
+            format!("{HELD_REASON}: written in key order until it ends")
         } else {
-            "no snapshot is held open any more: written in waves again"
+            "no snapshot is held open any more: written in waves again".to_owned()
         };
-        self.context.observer.event(&Event::Note { message: message.to_owned() });
+        self.context.observer.event(&Event::Note { message: message.clone() });
         let mut tx = session.begin(Mode::Write(Limits::default())).await?;
-        self.store.add_event(&mut tx, &self.run_id, &self.context.actor, "order", message).await?;
+        self.store.add_event(&mut tx, &self.run_id, &self.context.actor, "order", &message).await?;
         tx.commit().await?;
         Ok(())
     }

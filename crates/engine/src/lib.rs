@@ -29,6 +29,7 @@ mod settle;
 mod status;
 mod summary;
 mod verify;
+mod waits;
 mod walk;
 mod window;
 mod worker;

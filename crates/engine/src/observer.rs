@@ -14,7 +14,7 @@ pub enum Event {
         /// how many workers here
         workers: usize,
     },
-    /// A pass over everything began (1 is the first, then sweeps).
+    /// This process works in a pass over everything (1 is the first, then sweeps).
     PassStarted {
         /// number
         pass: u32,

@@ -1,5 +1,11 @@
 //! From pass to pass: a first walk over everything, then sweeps for values written under the old key behind the cursor.
-use crate::{Error, Event, counts::SlotCounts, failpoint::failpoint, rotation::Rotation};
+use crate::{
+    Error,
+    counts::SlotCounts,
+    failpoint::failpoint,
+    rotation::{Rotation, slow_catalog, slow_read},
+    settle::Refused,
+};
 use reencrypt_checkpoint::{Pass, PassEnd, Run, RunState};
 use reencrypt_db::{Limits, Mode, Session, Transaction};
 
@@ -10,17 +16,23 @@ pub(crate) async fn enter(
     writer: &mut Session,
     pass: u32,
 ) -> Result<(), Error> {
-    let tables = rotation.rebind(reader).await?;
+    let Some(tables) = rotation.read(slow_catalog(), rotation.rebind(reader)).await? else { return Ok(()) };
     let mut walks = Vec::new();
-    let mut tx = reader.begin(Mode::Read).await?;
     for table in tables.iter() {
-        for (leaf, selection) in table.table.leaves.iter().zip(&table.leaves) {
-            if let Some(upto) = tx.max_key(selection).await? {
-                walks.push((table.index, leaf.name.to_string(), upto));
+        let found = rotation.read(slow_read(&table.plan.name), async {
+            let mut tx = reader.begin(Mode::Read).await?;
+            let mut found = Vec::new();
+            for (leaf, selection) in table.table.leaves.iter().zip(&table.leaves) {
+                if let Some(upto) = tx.max_key(selection).await? {
+                    found.push((table.index, leaf.name.to_string(), upto));
+                }
             }
-        }
+            tx.commit().await?;
+            Ok(found)
+        });
+        let Some(found) = found.await? else { return Ok(()) };
+        walks.extend(found);
     }
-    tx.commit().await?;
 
     let mut tx = writer.begin(Mode::Write(Limits::default())).await?;
     if !rotation.store.enter_pass(&mut tx, &rotation.run_id, pass).await? {
@@ -34,8 +46,6 @@ pub(crate) async fn enter(
     rotation.store.add_event(&mut tx, &rotation.run_id, &rotation.context.actor, "pass_started", &detail).await?;
     tx.commit().await?;
     failpoint!("engine::pass_entered");
-    let rows = tables.iter().map(|table| table.table.rows_estimate()).sum();
-    rotation.context.observer.event(&Event::PassStarted { pass: pass + 1, rows });
     Ok(())
 }
 
@@ -68,7 +78,7 @@ pub(crate) async fn end_if_done(rotation: &Rotation, writer: &mut Session, run: 
         return Ok(Left::Others);
     }
     let end = sum(rotation, &mut tx, run).await?;
-    if !store.end_pass(&mut tx, &run.id, run.pass, end).await? {
+    if !store.end_pass(&mut tx, &run.id, run.pass, end, Refused::CLASSES).await? {
         tx.rollback().await?;
         return Ok(Left::Nothing);
     }
@@ -108,16 +118,17 @@ async fn sum(rotation: &Rotation, tx: &mut Transaction<'_>, run: &Run) -> Result
 /// What comes after a pass: `None` is a further sweep. Terminates under writers that never stop.
 fn decide(run: &Run, passes: &[Pass]) -> Option<RunState> {
     let rotated_in = |pass: u32| passes.iter().find(|p| p.pass == pass).map_or(0, |p| p.rotated);
-    let found = rotated_in(run.pass);
     if run.pass == 1 {
         return None;
     }
-    if found == 0 {
+    if rotated_in(run.pass) == 0 {
         return Some(RunState::Finished);
     }
     let sweeps = run.pass - run.sweep_base;
+    // What an earlier pass had to leave alone, and this one could write, is no sign of a writer.
+    let found = passes.iter().find(|p| p.pass == run.pass).map_or(0, Pass::found);
     // The first sweep after the base has nothing to be compared with: what it found was written during the walk before it.
-    let no_fewer = sweeps >= 2 && found >= rotated_in(run.pass - 1).div_ceil(2);
+    let no_fewer = sweeps >= 2 && found > 0 && found >= rotated_in(run.pass - 1).div_ceil(2);
     (sweeps >= run.sweeps_max || no_fewer).then_some(RunState::AwaitingCutover)
 }
 
@@ -126,17 +137,23 @@ mod tests {
     use super::*;
 
     fn after(rotated: &[u64], sweep_base: u32, sweeps_max: u32) -> Option<RunState> {
-        let passes: Vec<_> = (1u32..)
-            .zip(rotated)
-            .map(|(pass, rotated)| Pass { pass, started_ms: 0, finished_ms: Some(1), seen: 1_000, rotated: *rotated })
-            .collect();
+        after_retrying(rotated, 0, sweep_base, sweeps_max)
+    }
+
+    /// The last pass wrote so many that an earlier one had left alone.
+    fn after_retrying(rotated_all: &[u64], retried: u64, sweep_base: u32, sweeps_max: u32) -> Option<RunState> {
+        let pass = |(pass, rotated): (u32, &u64)| {
+            let retried = if pass as usize == rotated_all.len() { retried } else { 0 };
+            Pass { pass, started_ms: 0, finished_ms: Some(1), seen: 1_000, rotated: *rotated, retried }
+        };
+        let passes: Vec<_> = (1u32..).zip(rotated_all).map(pass).collect();
         let run = Run {
             id: String::new(),
             state: RunState::Running,
             plan_id: String::new(),
             plan: String::new(),
             environment: String::new(),
-            pass: rotated.len() as u32,
+            pass: rotated_all.len() as u32,
             sweep_base,
             sweeps_max,
             started_ms: 0,
@@ -165,6 +182,15 @@ mod tests {
         assert_eq!(after(&[1_000, 10, 4, 1], 1, 3), Some(RunState::AwaitingCutover), "the last allowed sweep");
         assert_eq!(after(&[1_000, 10], 1, 1), Some(RunState::AwaitingCutover));
         assert_eq!(after(&[1_000, 1, 1], 1, 9), Some(RunState::AwaitingCutover), "one is at least half of one");
+    }
+
+    #[test]
+    fn what_an_earlier_pass_left_alone_is_no_sign_of_a_writer() {
+        assert_eq!(after_retrying(&[1_000, 10, 30], 30, 1, 3), None);
+        assert_eq!(after_retrying(&[1_000, 10, 30], 26, 1, 3), None, "four are fewer than half of ten");
+        assert_eq!(after_retrying(&[1_000, 10, 30], 25, 1, 3), Some(RunState::AwaitingCutover));
+        assert_eq!(after_retrying(&[1_000, 10, 4, 30], 30, 1, 3), Some(RunState::AwaitingCutover), "the last allowed");
+        assert_eq!(after_retrying(&[1_000, 10, 0], 30, 1, 3), Some(RunState::Finished));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{
     failpoint::failpoint,
     nonces::Wanting,
     pace::backoff,
+    rotation::slow_read,
     settle::{Refused, Settlement, settle},
     write::{Writing, conclude},
 };
@@ -63,10 +64,10 @@ impl Writing<'_> {
                 Ok(false) => return Ok(false),
                 Err(error) if error.verdict() == Verdict::Retry => {
                     let waits = format!("rows of {} that somebody keeps locked: {error}", table.plan.name);
-                    rotation.set_waiting(Some(waits));
+                    *self.wait = Some(rotation.waits.begin(waits));
                     if locked && last_settled.elapsed() > LOCKED_PATIENCE {
                         let refused = self.refuse_pending(table, selection, expect).await?;
-                        rotation.set_waiting(None);
+                        *self.wait = None;
                         return Ok(refused);
                     }
                     size = (keys.len() / 2).max(1);
@@ -89,7 +90,7 @@ impl Writing<'_> {
             }
             tries += 1;
         }
-        rotation.set_waiting(None);
+        *self.wait = None;
         Ok(true)
     }
 
@@ -102,9 +103,14 @@ impl Writing<'_> {
         keys: &[RowKey],
     ) -> Result<bool, Error> {
         let rotation = self.rotation;
-        let mut tx = reader.begin(Mode::Read).await?;
-        let rows = tx.read_keys(selection, keys, false).await?;
-        tx.commit().await?;
+        let rows = rotation.read(slow_read(&table.plan.name), async {
+            let mut tx = reader.begin(Mode::Read).await?;
+            let rows = tx.read_keys(selection, keys, false).await?;
+            tx.commit().await?;
+            Ok(rows)
+        });
+        // A stop or a pause: they stay pending.
+        let Some(rows) = rows.await? else { return Ok(true) };
         let which: Vec<_> = (0..rows.len()).collect();
         let rows = Arc::new(rows);
         let wanting = Wanting::Rows { rows: &rows, which: &which, expect };

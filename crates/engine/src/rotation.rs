@@ -9,15 +9,19 @@ use crate::{
     nonces::Nonces,
     owner::Owner,
     pace::Pace,
+    waits::Waits,
     worker::{End, Worker},
 };
-use reencrypt_checkpoint::{Pause, RunState, Store};
+use reencrypt_checkpoint::{Activity, Pause, RunState, Store};
 use reencrypt_crypto::Outcome;
-use reencrypt_db::{Dialect, Limits, Mode, Session, Verdict, shown};
+use reencrypt_db::{Dialect, Limits, Mode, Session, TableName, Verdict, shown};
 use reencrypt_planner::{BoundTable, GateCounts, Plan};
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet, time::Instant};
@@ -50,13 +54,14 @@ pub(crate) struct Rotation {
     pub(crate) load: Load,
     pub(crate) nonces: Nonces,
     pub(crate) pause: watch::Receiver<Option<Pause>>,
+    pub(crate) waits: Arc<Waits>,
     /// Values that a person has accepted, by position of table and column.
     pub(crate) accepted: HashMap<(usize, String), u64>,
     tables: Mutex<Arc<Vec<BoundTable>>>,
     tally: Mutex<Tally>,
-    waiting: Mutex<Option<String>>,
     settled: Mutex<BTreeMap<(String, u32), Stretch>>,
     last_commit: Mutex<Instant>,
+    told_pass: AtomicU32,
     pub(crate) held: Mutex<Held>,
 }
 
@@ -75,27 +80,40 @@ impl Rotation {
         Ok(tables)
     }
 
-    /// Says why this process waits, or that it does not any more; each change is told once.
-    pub(crate) fn set_waiting(&self, reason: Option<String>) {
-        let mut waiting = lock(&self.waiting);
-        if *waiting == reason {
-            return;
-        }
-        self.context.observer.event(&match &reason {
-            Some(reason) => Event::Waiting { reason: reason.clone() },
-            None => Event::Resumed,
-        });
-        *waiting = reason;
-    }
-
-    /// Why this process waits.
-    pub(crate) fn waiting(&self) -> Option<String> {
-        lock(&self.waiting).clone()
-    }
-
     /// Whether a stop or a pause is asked for.
     pub(crate) fn is_stop_or_pause_asked(&self) -> bool {
         self.context.stop.is_requested() || self.pause.borrow().is_some()
+    }
+
+    /// Resolves when a stop or a pause is asked for.
+    pub(crate) async fn stop_or_pause_asked(&self) {
+        let mut pause = self.pause.clone();
+        tokio::select! {
+            Ok(_) = pause.wait_for(Option::is_some) => {}
+            () = self.context.stop.requested() => {}
+        }
+    }
+
+    /// What is read and may have to wait for somebody's lock: that is told where it takes long, and given up (`None`) for a stop or a pause.
+    pub(crate) async fn read<T>(
+        &self,
+        slow: String,
+        read: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Option<T>, Error> {
+        tokio::select! {
+            read = self.waits.during(slow, read) => read.map(Some),
+            () = self.stop_or_pause_asked() => Ok(None),
+        }
+    }
+
+    /// What this process does, for whoever asks the store.
+    pub(crate) fn activity(&self) -> Activity {
+        Activity {
+            waiting: self.waits.reason(),
+            gives_way: self.load.gives_way(),
+            snapshot_held: lock(&self.held).is_held(),
+            rows_per_second_max: self.options.rows_per_second_max,
+        }
     }
 
     /// Sleeps, unless a stop is asked for.
@@ -136,6 +154,14 @@ impl Rotation {
     /// When a worker of this process last committed a batch, or the process began.
     pub(crate) fn last_commit(&self) -> Instant {
         *lock(&self.last_commit)
+    }
+
+    /// Says that this process works in a pass, if it did not say so before.
+    pub(crate) fn tell_pass(&self, pass: u32) {
+        if self.told_pass.swap(pass, Ordering::Relaxed) != pass {
+            let rows = self.tables().iter().map(|table| table.table.rows_estimate()).sum();
+            self.context.observer.event(&Event::PassStarted { pass, rows });
+        }
     }
 
     /// Says that this process begins with a table in a pass, if it did not before.
@@ -277,12 +303,13 @@ impl Started {
             plan: self.plan,
             owner: Owner::this(),
             pause,
+            waits: Waits::new(self.context.observer.clone(), self.workers),
             accepted: self.accepted,
             tables: Mutex::new(Arc::new(self.tables)),
             tally: Mutex::new(self.tally),
-            waiting: Mutex::default(),
             settled: Mutex::default(),
             last_commit: Mutex::new(Instant::now()),
+            told_pass: AtomicU32::default(),
             held: Mutex::default(),
             options: self.options,
             context: self.context,
@@ -377,6 +404,16 @@ async fn leave(rotation: &Rotation, end: Result<End, Error>) -> Result<End, Erro
             end
         }
     }
+}
+
+/// Why a read of a table takes long, in words.
+pub(crate) fn slow_read(table: &TableName) -> String {
+    format!("{table} takes long to be read: somebody may hold a lock on it")
+}
+
+/// Why a read of the catalog does.
+pub(crate) fn slow_catalog() -> String {
+    "the catalog takes long to be read: somebody may hold a lock on a table of the plan".to_owned()
 }
 
 /// Locks, also after a panic elsewhere: what is guarded here is only ever replaced whole.

@@ -27,8 +27,11 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
+    /// The classes of values that could be read, and that a later pass may write.
+    pub(crate) const CLASSES: [&str; 2] = [Refused::Write.class(), Refused::Locked.class()];
+
     /// The stable name.
-    pub(crate) fn class(self) -> &'static str {
+    pub(crate) const fn class(self) -> &'static str {
         match self {
             Refused::Write => "write_refused",
             Refused::Locked => "locked",

@@ -3,7 +3,7 @@ use crate::{
     Context, Error, Report, State,
     control::existing_store,
     summary::{Saw, timestamp},
-    worker::IDLE_REASON,
+    waits::IDLE_REASON,
 };
 use reencrypt_checkpoint::Worker;
 use reencrypt_db::Mode;
@@ -27,6 +27,10 @@ pub struct WorkerLine {
     pub waiting: Option<String>,
     /// milliseconds since it began to wait
     pub waits_ms: Option<i64>,
+    /// others are at work in the database: it writes in small transactions with pauses between them
+    pub gives_way: bool,
+    /// `--max-rows-per-second`
+    pub rows_per_second_max: Option<u32>,
 }
 
 impl WorkerLine {
@@ -35,8 +39,10 @@ impl WorkerLine {
             host: worker.host.clone(),
             pid: worker.pid,
             silent_ms: worker.silent_ms,
-            waiting: worker.waiting.clone(),
+            waiting: worker.activity.waiting.clone(),
             waits_ms: worker.waits_ms,
+            gives_way: worker.activity.gives_way,
+            rows_per_second_max: worker.activity.rows_per_second_max,
         }
     }
 }

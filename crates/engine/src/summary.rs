@@ -1,12 +1,12 @@
 //! From the store's rows to a report.
 use crate::{
     BlindIndexReport, ColumnReport, Error, KeyReport, PassCounts, PassReport, Report, State, TableReport,
-    counts::SlotCounts, owner::Owner,
+    counts::SlotCounts, held::HELD_REASON, owner::Owner,
 };
 use jiff::Timestamp;
 use reencrypt_checkpoint::{Acceptance, ChunkTotal, Pass, Pause, QuarantineLine, Run, RunState, Store, Worker};
 use reencrypt_db::{Transaction, shown};
-use reencrypt_planner::{Plan, PlanKey, TablePlan, counted};
+use reencrypt_planner::{Order, Plan, PlanKey, TablePlan, counted};
 
 /// A worker that was not heard of for so long is taken for dead.
 const SILENT_MS: i64 = 15_000;
@@ -157,6 +157,7 @@ impl Saw {
             ColumnReport::run(&column.column, &column.write, first, sweeps, accepted.min(first.quarantined))
         });
         let columns = columns.collect();
+        let (order, order_reason) = self.order(table);
         let at = table.columns.len();
         let blind_indexes = table
             .blind_indexes
@@ -174,11 +175,24 @@ impl Saw {
             table: table.name.to_string(),
             rows,
             rows_per_second: None,
-            order: Some(table.order),
-            order_reason: Some(table.order_reason.clone()),
+            order: Some(order),
+            order_reason: Some(order_reason.to_owned()),
             columns,
             blind_indexes,
         })
+    }
+
+    /// The order in which a table is written, and why: the plan's, unless the run does otherwise now.
+    fn order<'s>(&self, table: &'s TablePlan) -> (Order, &'s str) {
+        match table.order {
+            Order::Waves if self.state() != State::Running => {}
+            Order::Waves if self.run.pass > 1 => return (Order::Key, "sweeps find few rows to change"),
+            Order::Waves if self.living().any(|worker| worker.activity.snapshot_held) => {
+                return (Order::Key, HELD_REASON);
+            }
+            Order::Waves | Order::Key => {}
+        }
+        (table.order, &table.order_reason)
     }
 
     fn reason(&self, state: State, unaccepted: u64) -> Option<String> {
@@ -187,6 +201,14 @@ impl Saw {
                 let last = self.passes.last()?;
                 let seconds = (last.finished_ms? - last.started_ms) as f64 / 1_000.0;
                 let at = timestamp(self.run.last_old_ms).map(|at| format!(", the last at {at:.0}")).unwrap_or_default();
+                if last.found() == 0 {
+                    return Some(format!(
+                        "the last sweep that was allowed wrote {} that an earlier pass had to leave alone ({}): a further one must see that \
+                         nothing else remains",
+                        counted(last.rotated, "value", "values"),
+                        self.where_rotated(last.pass)
+                    ));
+                }
                 Some(format!(
                     "values are still being written under the old key: the last sweep found {} in {seconds:.1} s ({}){at}",
                     last.rotated,
@@ -223,6 +245,9 @@ impl Saw {
                 "reencrypt continue && reencrypt run --resume"
             }
             State::Paused | State::Stalled | State::Interrupted => "reencrypt run --resume",
+            State::AwaitingCutover if self.passes.last().is_some_and(|pass| pass.found() == 0) => {
+                "reencrypt run --resume"
+            }
             State::AwaitingCutover => "let every writer use the new key, then `reencrypt run --resume`",
             State::Finished if unaccepted > 0 => "reencrypt quarantine list",
             State::Finished => "reencrypt verify",

@@ -5,14 +5,15 @@ use crate::{
     counts::SlotCounts,
     failpoint::failpoint,
     pace::Tempo,
-    rotation::{LEASE_MS, Rotation},
+    rotation::{LEASE_MS, Rotation, slow_catalog},
+    waits::Wait,
     write::{Writing, Written},
 };
 use reencrypt_checkpoint::Chunk;
-use reencrypt_crypto::{Expect, Marker};
+use reencrypt_crypto::Expect;
 use reencrypt_db::{Dialect, Limits, Mode, Selection, Session};
 use reencrypt_planner::BoundTable;
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, pin::pin, sync::Arc};
 use tokio::sync::{
     Mutex, MutexGuard,
     mpsc::{self, Receiver, Sender},
@@ -34,77 +35,76 @@ pub(crate) fn leaf<'t>(table: &'t BoundTable, name: &str) -> Option<&'t Selectio
     table.table.leaves.iter().position(|leaf| leaf.name.to_string() == name).and_then(|at| table.leaves.get(at))
 }
 
-/// One chunk being walked.
-pub(crate) struct ChunkWalk<'w> {
-    reader: &'w mut Option<Session>,
-    tables: Arc<Vec<BoundTable>>,
-    writing: Writing<'w>,
-    marker: Marker,
-    /// What of the chunk's open window earlier transactions have accounted for.
-    marks: HashSet<u64>,
+/// Walks over a chunk from where its last committed transaction left it: to its end, or until a stop or a pause.
+pub(crate) async fn walk(
+    rotation: &Rotation,
+    reader: &mut Option<Session>,
+    writer: &mut Session,
+    wait: &mut Option<Wait>,
+    chunk: Chunk,
+) -> Result<ChunkEnd, Error> {
+    let opened = rotation.read(slow_catalog(), open(rotation, present(reader)?, &chunk)).await?;
+    let Some((tables, marks)) = opened else { return release(rotation, writer, &chunk).await };
+    let table = tables.get(chunk.table_no).ok_or_else(|| Error::bug("a chunk of a table that the plan has not"))?;
+    let counts = SlotCounts::from_json(&chunk.counts, table.cipher.slots())?;
+    rotation.begin_table(table, chunk.pass);
+    let mut writing = Writing { rotation, session: writer, wait, chunk, counts, tempo: Tempo::default() };
+    let Some(selection) = leaf(table, &writing.chunk.leaf) else {
+        // The partition was dropped; its rows are gone with it.
+        return finish(writing, table).await;
+    };
+    let expect = if writing.chunk.pass == 1 { Expect::Old } else { Expect::New };
+    let marker = rotation.marker(table)?;
+    let mut ahead = Ahead::new(rotation, reader, table, selection, expect, &writing.chunk, marker, marks);
+    // While one batch is written the next waits and the one after that is resealed, so that neither side waits for the other's slow step.
+    let (sender, stages) = mpsc::channel(1);
+    // Where a reader stands in the writer's way the two take turns.
+    let turns = (rotation.context.database.dialect() == Dialect::Sqlite).then(Mutex::default);
+    let (written, read) = {
+        let mut write = pin!(write_all(&mut writing, table, selection, stages, turns.as_ref()));
+        let mut read = pin!(read_all(&mut ahead, sender, turns.as_ref()));
+        tokio::select! {
+            // Nobody takes what is still being read, and the reader may wait for somebody's lock: it is let go.
+            written = &mut write => (written, Ok(())),
+            read = &mut read => (write.await, read),
+        }
+    };
+    match written? {
+        Written::LeaseLost => return Ok(ChunkEnd::LeaseLost),
+        Written::Stopped => return release(rotation, writing.session, &writing.chunk).await,
+        Written::All => read?,
+    }
+    let reader = ahead.into_session()?;
+    if !writing.settle_pending(reader, table, selection, expect).await? {
+        return Ok(ChunkEnd::LeaseLost);
+    }
+    if !writing.chunk.pending.is_empty() {
+        return release(rotation, writing.session, &writing.chunk).await;
+    }
+    finish(writing, table).await
 }
 
-impl<'w> ChunkWalk<'w> {
-    /// Takes the chunk over where its last committed transaction left it.
-    pub(crate) async fn new(
-        rotation: &'w Rotation,
-        reader: &'w mut Option<Session>,
-        writer: &'w mut Session,
-        chunk: Chunk,
-    ) -> Result<Self, Error> {
-        let session = present(reader)?;
-        let mut tables = rotation.tables();
-        if tables.get(chunk.table_no).is_none_or(|table| leaf(table, &chunk.leaf).is_none()) {
-            tables = rotation.rebind(session).await?;
-        }
-        let table = tables.get(chunk.table_no).ok_or_else(|| Error::bug("a chunk of a table that the plan has not"))?;
-        let mut tx = session.begin(Mode::Read).await?;
+/// What a walk has to know before it begins: the tables as they are now, the chunk's unchanged since it was planned, and what of the chunk's open window earlier
+/// transactions have accounted for.
+async fn open(
+    rotation: &Rotation,
+    reader: &mut Session,
+    chunk: &Chunk,
+) -> Result<(Arc<Vec<BoundTable>>, HashSet<u64>), Error> {
+    let mut tables = rotation.tables();
+    if tables.get(chunk.table_no).is_none_or(|table| leaf(table, &chunk.leaf).is_none()) {
+        tables = rotation.rebind(reader).await?;
+    }
+    let mut tx = reader.begin(Mode::Read).await?;
+    if let Some(table) = tables.get(chunk.table_no) {
         reencrypt_planner::check_schema(&mut tx, &table.plan).await?;
-        let marks = match chunk.window {
-            Some(_) => rotation.store.marks(&mut tx, &chunk).await?.into_iter().collect(),
-            None => HashSet::new(),
-        };
-        tx.commit().await?;
-        let counts = SlotCounts::from_json(&chunk.counts, table.cipher.slots())?;
-        let marker = rotation.marker(table)?;
-        rotation.begin_table(table, chunk.pass);
-        let writing = Writing { rotation, session: writer, chunk, counts, tempo: Tempo::default() };
-        Ok(Self { reader, tables, writing, marker, marks })
     }
-
-    /// Walks to the end of the chunk, or until a stop or a pause.
-    pub(crate) async fn walk(self) -> Result<ChunkEnd, Error> {
-        let Self { reader, tables, mut writing, marker, marks } = self;
-        let rotation = writing.rotation;
-        let table = &tables[writing.chunk.table_no];
-        let Some(selection) = leaf(table, &writing.chunk.leaf) else {
-            // The partition was dropped; its rows are gone with it.
-            return finish(writing, table).await;
-        };
-        let expect = if writing.chunk.pass == 1 { Expect::Old } else { Expect::New };
-        let mut ahead = Ahead::new(rotation, reader, table, selection, expect, &writing.chunk, marker, marks);
-        // While one batch is written the next waits and the one after that is resealed, so that neither side waits for the other's slow step.
-        let (sender, stages) = mpsc::channel(1);
-        // Where a reader stands in the writer's way the two take turns.
-        let turns = (rotation.context.database.dialect() == Dialect::Sqlite).then(Mutex::default);
-        let (written, read) = tokio::join!(
-            write_all(&mut writing, table, selection, stages, turns.as_ref()),
-            read_all(&mut ahead, sender, turns.as_ref())
-        );
-        match written? {
-            Written::LeaseLost => return Ok(ChunkEnd::LeaseLost),
-            Written::Stopped => return release(writing).await,
-            Written::All => read?,
-        }
-        let reader = ahead.into_session()?;
-        if !writing.settle_pending(reader, table, selection, expect).await? {
-            return Ok(ChunkEnd::LeaseLost);
-        }
-        if !writing.chunk.pending.is_empty() {
-            return release(writing).await;
-        }
-        finish(writing, table).await
-    }
+    let marks = match chunk.window {
+        Some(_) => rotation.store.marks(&mut tx, chunk).await?.into_iter().collect(),
+        None => HashSet::new(),
+    };
+    tx.commit().await?;
+    Ok((tables, marks))
 }
 
 /// Reads and reseals batch after batch, until there is none left or nobody takes them.
@@ -130,18 +130,22 @@ async fn write_all(
     turns: Option<&Mutex<()>>,
 ) -> Result<Written, Error> {
     let rotation = writing.rotation;
-    while let Some(now) = stages.recv().await {
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = stages.recv() => next,
+            () = rotation.stop_or_pause_asked() => return Ok(Written::Stopped),
+        };
+        let Some(now) = next else { return Ok(Written::All) };
         failpoint!("engine::batch_resealed");
         rotation.judge(writing.chunk.pass, table, &now.batch)?;
         rotation.sleep(rotation.pace.take(now.batch.len() as u64)).await;
         let turn = turn(turns).await;
         match writing.write(table, selection, &now).await? {
-            Written::All if rotation.is_stop_or_pause_asked() => return Ok(Written::Stopped),
             Written::All => drop(turn),
             ended => return Ok(ended),
         }
     }
-    Ok(Written::All)
 }
 
 async fn turn(turns: Option<&Mutex<()>>) -> Option<MutexGuard<'_, ()>> {
@@ -177,9 +181,9 @@ async fn finish(writing: Writing<'_>, table: &BoundTable) -> Result<ChunkEnd, Er
 }
 
 /// Gives the chunk back where it stands.
-async fn release(writing: Writing<'_>) -> Result<ChunkEnd, Error> {
-    let mut tx = writing.session.begin(Mode::Write(Limits::default())).await?;
-    writing.rotation.store.release_chunk(&mut tx, &writing.chunk).await?;
+async fn release(rotation: &Rotation, writer: &mut Session, chunk: &Chunk) -> Result<ChunkEnd, Error> {
+    let mut tx = writer.begin(Mode::Write(Limits::default())).await?;
+    rotation.store.release_chunk(&mut tx, chunk).await?;
     tx.commit().await?;
     Ok(ChunkEnd::Released)
 }

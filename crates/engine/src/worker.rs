@@ -4,9 +4,10 @@ use crate::{
     failpoint::failpoint,
     pace::backoff,
     pass,
-    rotation::{LEASE_MS, Rotation},
+    rotation::{LEASE_MS, Rotation, slow_read},
     summary,
-    walk::{ChunkEnd, ChunkWalk},
+    waits::Wait,
+    walk::{self, ChunkEnd},
 };
 use reencrypt_checkpoint::{Chunk, Claim, Run, RunState};
 use reencrypt_db::{Limits, Mode, Session, Verdict};
@@ -18,9 +19,6 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a worker without work looks for some.
 const IDLE: Duration = Duration::from_millis(200);
-
-/// Why it has none.
-pub(crate) const IDLE_REASON: &str = "other workers finish their chunks";
 
 /// How a worker's work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +32,16 @@ pub(crate) enum End {
 /// What one step of a worker came to.
 enum Step {
     Worked,
-    Nothing(&'static str),
+    Nothing,
     Ended(RunState),
+}
+
+/// What a worker found to do.
+enum Claimed {
+    Chunk(Chunk),
+    Nothing,
+    /// A stop or a pause came first.
+    Asked,
 }
 
 /// A worker with its two connections: it reads ahead on one while it writes on the other.
@@ -46,12 +52,14 @@ pub(crate) struct Worker {
     writer: Option<Session>,
     /// The chunk in hand, by id and fence; kept over an error, so that it goes on and does not wait for its own lease to end.
     held: Option<(i64, i64)>,
+    /// Why it waits, if it does.
+    wait: Option<Wait>,
 }
 
 impl Worker {
     pub(crate) fn new(rotation: Arc<Rotation>, number: usize) -> Self {
         let name = rotation.owner.name(number);
-        Self { rotation, name, reader: None, writer: None, held: None }
+        Self { rotation, name, reader: None, writer: None, held: None, wait: None }
     }
 
     /// Works until the run ends or the process is asked to stop. The one place that decides on another try.
@@ -69,13 +77,12 @@ impl Worker {
             match self.step().await {
                 Ok(Step::Worked) => {
                     (tries, success) = (0, Instant::now());
-                    self.rotation.set_waiting(None);
+                    self.wait = None;
                 }
-                Ok(Step::Nothing(why)) => {
+                Ok(Step::Nothing) => {
                     (tries, success) = (0, Instant::now());
-                    // What another worker waits for says more.
-                    if self.rotation.waiting().is_none() {
-                        self.rotation.set_waiting(Some(why.to_owned()));
+                    if self.wait.as_ref().is_none_or(|wait| !wait.is_idle()) {
+                        self.wait = Some(self.rotation.waits.idle());
                     }
                     self.rotation.sleep(IDLE).await;
                 }
@@ -91,7 +98,7 @@ impl Worker {
                         (self.reader, self.writer) = (None, None);
                     }
                     let what = if verdict == Verdict::Reconnect { "reconnecting" } else { "trying again" };
-                    self.rotation.set_waiting(Some(format!("{what}: {error}")));
+                    self.wait = Some(self.rotation.waits.begin(format!("{what}: {error}")));
                     self.rotation.sleep(backoff(tries)).await;
                     tries += 1;
                 }
@@ -100,22 +107,22 @@ impl Worker {
     }
 
     /// Waits while a pause is asked for; says whether it did.
-    async fn wait_while_paused(&self) -> bool {
+    async fn wait_while_paused(&mut self) -> bool {
         let mut pause = self.rotation.pause.clone();
         let Some(asked) = pause.borrow_and_update().clone() else { return false };
         let reason = summary::pause_reason(&asked);
-        self.rotation.set_waiting(Some(format!("{reason}; `reencrypt continue` takes it back")));
+        self.wait = Some(self.rotation.waits.begin(format!("{reason}; `reencrypt continue` takes it back")));
         tokio::select! {
             _ = pause.wait_for(Option::is_none) => {}
             () = self.rotation.context.stop.requested() => {}
         }
-        self.rotation.set_waiting(None);
+        self.wait = None;
         true
     }
 
     async fn step(&mut self) -> Result<Step, Error> {
         let rotation = self.rotation.clone();
-        let Worker { reader: reading, writer, name, held, .. } = self;
+        let Worker { reader: reading, writer, name, held, wait, .. } = self;
         let writer = connected(writer, &rotation).await?;
 
         if let Some((id, fence)) = *held {
@@ -124,7 +131,7 @@ impl Worker {
             let chunk = rotation.store.reload_chunk(&mut tx, id).await?;
             tx.commit().await?;
             match chunk.filter(|chunk| chunk.fence == fence && chunk.owner.as_deref() == Some(&*name) && !chunk.done) {
-                Some(chunk) => walk(&rotation, reading, writer, chunk).await?,
+                Some(chunk) => walk(&rotation, reading, writer, wait, chunk).await?,
                 None => tracing::info!("a chunk was taken over by another worker"),
             }
             *held = None;
@@ -145,19 +152,24 @@ impl Worker {
             pass::enter(&rotation, reader, writer, run.pass).await?;
             return Ok(Step::Worked);
         }
-        if let Some(chunk) = claim(&rotation, reader, writer, &run, name).await? {
-            *held = Some((chunk.id, chunk.fence));
-            failpoint!("engine::chunk_claimed");
-            walk(&rotation, reading, writer, chunk).await?;
-            *held = None;
-            return Ok(Step::Worked);
+        rotation.tell_pass(run.pass);
+        match claim(&rotation, reader, writer, &run, name).await? {
+            Claimed::Chunk(chunk) => {
+                *held = Some((chunk.id, chunk.fence));
+                failpoint!("engine::chunk_claimed");
+                walk(&rotation, reading, writer, wait, chunk).await?;
+                *held = None;
+                return Ok(Step::Worked);
+            }
+            Claimed::Asked => return Ok(Step::Worked),
+            Claimed::Nothing => {}
         }
         if rotation.bury_dead(writer).await? {
             return Ok(Step::Worked);
         }
         match pass::end_if_done(&rotation, writer, &run).await? {
             pass::Left::Nothing => Ok(Step::Worked),
-            pass::Left::Others => Ok(Step::Nothing(IDLE_REASON)),
+            pass::Left::Others => Ok(Step::Nothing),
         }
     }
 }
@@ -166,10 +178,11 @@ async fn walk(
     rotation: &Rotation,
     reader: &mut Option<Session>,
     writer: &mut Session,
+    wait: &mut Option<Wait>,
     chunk: Chunk,
 ) -> Result<(), Error> {
     connected(reader, rotation).await?;
-    if ChunkWalk::new(rotation, reader, writer, chunk).await?.walk().await? == ChunkEnd::LeaseLost {
+    if walk::walk(rotation, reader, writer, wait, chunk).await? == ChunkEnd::LeaseLost {
         tracing::info!("a chunk was taken over by another worker");
     }
     Ok(())
@@ -190,13 +203,13 @@ async fn claim(
     writer: &mut Session,
     run: &Run,
     owner: &str,
-) -> Result<Option<Chunk>, Error> {
+) -> Result<Claimed, Error> {
     let claim = Claim { run_id: &run.id, pass: run.pass, owner, lease_ms: LEASE_MS };
     let mut tx = writer.begin(Mode::Write(Limits::default())).await?;
     let chunk = rotation.store.claim_chunk(&mut tx, claim).await?;
     tx.commit().await?;
-    if chunk.is_some() {
-        return Ok(chunk);
+    if let Some(chunk) = chunk {
+        return Ok(Claimed::Chunk(chunk));
     }
     let mut tx = reader.begin(Mode::Read).await?;
     let walks = rotation.store.uncarved_walks(&mut tx, &run.id, run.pass).await?;
@@ -204,12 +217,12 @@ async fn claim(
     let tables = rotation.tables();
     let canary = rotation.options.canary.filter(|_| run.pass == 1);
     let begun = if canary.is_some() { tables_begun(rotation, reader, run).await? } else { HashSet::new() };
-    for walk in &walks {
+    for part in &walks {
         // A canary takes one chunk of each table.
-        if begun.contains(&walk.table_no) {
+        if begun.contains(&part.table_no) {
             continue;
         }
-        let Some(table) = tables.get(walk.table_no) else {
+        let Some(table) = tables.get(part.table_no) else {
             return Err(Error::bug("a walk of a table that the plan has not"));
         };
         let rows = match canary {
@@ -220,15 +233,19 @@ async fn claim(
                 reencrypt_planner::chunk_rows(table.plan.rows_estimate, rotation.batch_rows, order, rotation.workers)
             }
         };
-        let mut tx = reader.begin(Mode::Read).await?;
-        let end = match crate::walk::leaf(table, &walk.leaf) {
-            Some(selection) => tx.key_after(selection, walk.frontier.as_ref(), &walk.upto, rows).await?,
-            // A partition that is gone has no rows.
-            None => None,
-        };
-        tx.commit().await?;
+        let end = rotation.read(slow_read(&table.plan.name), async {
+            let mut tx = reader.begin(Mode::Read).await?;
+            let end = match walk::leaf(table, &part.leaf) {
+                Some(selection) => tx.key_after(selection, part.frontier.as_ref(), &part.upto, rows).await?,
+                // A partition that is gone has no rows.
+                None => None,
+            };
+            tx.commit().await?;
+            Ok(end)
+        });
+        let Some(end) = end.await? else { return Ok(Claimed::Asked) };
         let mut tx = writer.begin(Mode::Write(Limits::default())).await?;
-        if !rotation.store.move_frontier(&mut tx, &run.id, run.pass, walk, end.as_ref()).await? {
+        if !rotation.store.move_frontier(&mut tx, &run.id, run.pass, part, end.as_ref()).await? {
             // Another worker cut this chunk; the caller looks again.
             tx.rollback().await?;
             return Box::pin(self::claim(rotation, reader, writer, run, owner)).await;
@@ -237,11 +254,11 @@ async fn claim(
             tx.commit().await?;
             continue;
         };
-        let chunk = rotation.store.add_chunk(&mut tx, claim, walk, &end).await?;
+        let chunk = rotation.store.add_chunk(&mut tx, claim, part, &end).await?;
         tx.commit().await?;
-        return Ok(Some(chunk));
+        return Ok(Claimed::Chunk(chunk));
     }
-    Ok(None)
+    Ok(Claimed::Nothing)
 }
 
 /// The tables of which the run's pass has a chunk.

@@ -7,6 +7,7 @@ use crate::{
     pace::{Tempo, backoff},
     rotation::Rotation,
     settle::{Settled, Settlement, settle},
+    waits::Wait,
 };
 use reencrypt_checkpoint::Chunk;
 use reencrypt_db::{Limits, Mode, Selection, Session, Transaction, Verdict};
@@ -31,6 +32,8 @@ pub(crate) enum Written {
 pub(crate) struct Writing<'w> {
     pub(crate) rotation: &'w Rotation,
     pub(crate) session: &'w mut Session,
+    /// Why its worker waits, if it does.
+    pub(crate) wait: &'w mut Option<Wait>,
     pub(crate) chunk: Chunk,
     pub(crate) counts: SlotCounts,
     pub(crate) tempo: Tempo,
@@ -49,44 +52,38 @@ impl Writing<'_> {
         let len = stage.batch.len();
         let (mut from, mut tries) = (0, 0);
         loop {
+            if rotation.is_stop_or_pause_asked() {
+                // What is not written yet stands behind the cursor, or has no mark: the walk gives the chunk back.
+                return Ok(Written::Stopped);
+            }
             let range = from..from + self.tempo.rows(rotation.load.rows(len - from));
             match self.write_range(table, selection, stage, range.clone(), false).await {
                 Ok(None) => return Ok(Written::LeaseLost),
-                Ok(Some(took)) => {
-                    self.tempo.committed(range.len(), took, len);
-                    (from, tries) = (range.end, 0);
-                }
-                Err(error) if error.verdict() == Verdict::Retry => {
-                    rotation.set_waiting(Some(format!("{} is contended: {error}", table.plan.name)));
-                    rotation.sleep(backoff(tries)).await;
-                    if rotation.is_stop_or_pause_asked() {
-                        // What is not written yet stands behind the cursor, or has no mark: the walk gives the chunk back.
-                        return Ok(Written::Stopped);
+                Ok(Some(took)) => self.tempo.committed(range.len(), took, len),
+                Err(error) => {
+                    let is_contended = match error.verdict() {
+                        Verdict::Retry => true,
+                        Verdict::Refused => false,
+                        _ => return Err(error),
+                    };
+                    if is_contended {
+                        let reason = format!("{} is contended: {error}", table.plan.name);
+                        *self.wait = Some(rotation.waits.begin(reason));
+                        rotation.sleep(backoff(tries)).await;
+                        tries += 1;
                     }
-                    tries += 1;
                     self.tempo.contended(range.len());
-                    if range.len() > 1 || tries <= SINGLE_ROW_TRIES {
+                    if range.len() > 1 || is_contended && tries <= SINGLE_ROW_TRIES {
                         continue;
                     }
                     if self.write_range(table, selection, stage, range.clone(), true).await?.is_none() {
                         return Ok(Written::LeaseLost);
                     }
-                    (from, tries) = (range.end, 0);
                 }
-                Err(error) if error.verdict() == Verdict::Refused => {
-                    self.tempo.contended(range.len());
-                    if range.len() > 1 {
-                        continue;
-                    }
-                    if self.write_range(table, selection, stage, range.clone(), true).await?.is_none() {
-                        return Ok(Written::LeaseLost);
-                    }
-                    from = range.end;
-                }
-                Err(error) => return Err(error),
             }
+            (from, tries) = (range.end, 0);
             if from >= len {
-                rotation.set_waiting(None);
+                *self.wait = None;
                 return Ok(Written::All);
             }
         }

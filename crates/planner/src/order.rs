@@ -44,7 +44,7 @@ pub(crate) fn order(dialect: Dialect, table: &Table, slots: &[String], authentic
     if table.fillfactor <= FILLFACTOR_WITH_ROOM {
         return key(format!("fillfactor {} leaves room for the new versions on every page", table.fillfactor));
     }
-    (Order::Waves, "no written column is indexed and pages are full: new versions stay on their pages".to_owned())
+    (Order::Waves, "no written column is indexed and pages are full: new versions stay on their pages, unless somebody holds a snapshot open".to_owned())
 }
 
 #[cfg(test)]

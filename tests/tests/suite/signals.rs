@@ -1,4 +1,4 @@
-//! A stop that was asked for: the batch in hand is finished, the chunk is given back, and `run --resume` goes on.
+//! A stop that was asked for: the transaction in hand is finished, the chunk is given back, and `run --resume` goes on.
 use crate::{Engine, operator};
 use reencrypt_tests::{Audit, Database, Seeding, Store};
 use sqlx::Executor;

@@ -1,7 +1,7 @@
 //! Invariant 3 inside a window that is written in no order of keys: what the application does to a row between a kill and the resume changes no count of what was committed.
 use crate::{Engine, operator};
 use reencrypt_tests::{Audit, Database, Patient, Seeding, Store};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 const ROWS: i64 = 3000;
 const RUN: [&str; 6] = ["run", "--yes", "--batch-rows", "50", "--workers", "1"];
@@ -125,8 +125,18 @@ async fn a_held_snapshot_turns_waves_off_and_is_told() {
     let held = r#"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM "Patient""#;
     sqlx::Executor::execute(&mut holder, sqlx::raw_sql(held)).await.expect("a snapshot");
     let run = ["run", "--yes", "--batch-rows", "50", "--workers", "1", "--max-rows-per-second", "1500"];
-    let end = operator(&db).run(&run).await.expect_code(0);
+    let operator = operator(&db);
+    let mut running = operator.start(&run);
+    let mut orders = BTreeSet::new();
+    while !running.has_ended() {
+        let status = operator.run(&["status"]).await;
+        let order = status.json()["tables"][0]["order"].clone();
+        orders.insert(order.as_str().unwrap_or_default().to_owned());
+    }
+    let end = running.finish().await.expect_code(0);
     assert_eq!(end.state(), "finished", "{end}");
+    assert!(orders.contains("key"), "status showed {orders:?}: {end}");
+    assert_eq!(end.json()["tables"][0]["order"], "waves", "the plan's, when it is over: {end}");
     let told =
         db.number("SELECT count(*) FROM reencrypt.event WHERE kind = 'order' AND detail LIKE '%key order%'").await;
     assert_eq!(told, 1, "{end}");

@@ -151,6 +151,85 @@ async fn a_signal_stops_a_run_whose_rows_are_all_locked() {
     audit.assert_rotated(&db.patients().await);
 }
 
+/// Nor does anybody wait for a reader that waits for the lock of a whole table; what is waited for is told, whoever is without work beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_table_is_locked_says_so_and_stops_when_asked() {
+    let seeding = Seeding::clean(2000);
+    let db = Engine::Waves.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    let operator = operator(&db);
+    let mut running = operator.start(&["run", "--yes", "--batch-rows", "100", "--max-rows-per-second", "500"]);
+    while !running.has_ended() && Store(&db).progress().await.rows < 100 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let mut holder = db.as_postgres().connect(Role::Owner).await;
+    let lock = r#"BEGIN; LOCK TABLE "Patient" IN ACCESS EXCLUSIVE MODE"#;
+    holder.execute(sqlx::raw_sql(lock)).await.expect("the lock");
+    loop {
+        let status = operator.run(&["status"]).await.expect_code(0);
+        let worker = status.json()["workers"][0].clone();
+        if worker["waiting"].as_str().is_some_and(|why| why.contains("public.Patient")) {
+            assert_eq!(worker["rows_per_second_max"], 500, "{status}");
+            break;
+        }
+        assert!(!running.has_ended(), "{status}");
+    }
+    running.signal("TERM");
+    let begun = std::time::Instant::now();
+    let stopped = running.finish().await.expect_code(130);
+    assert!(begun.elapsed() < Duration::from_secs(5), "it waited for the lock: {stopped}");
+    drop(holder);
+    operator.run(&["run", "--resume"]).await.expect_code(0);
+    audit.assert_rotated(&db.patients().await);
+}
+
+/// A stop is heard between the halves of a batch that a constraint refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_stops_a_run_whose_rows_are_refused() {
+    let seeding = Seeding::clean(4000);
+    let db = Engine::Waves.seeded(&seeding).await;
+    db.execute(r#"ALTER TABLE "Patient" ADD CONSTRAINT refusing CHECK ("id" % 2 = 0) NOT VALID"#).await;
+    let operator = operator(&db);
+    let mut running = operator.start(&["run", "--yes", "--max-unreadable", "100%", "--workers", "1"]);
+    while !running.has_ended() && Store(&db).progress().await.rows < 50 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    running.signal("TERM");
+    let stopped = running.finish().await.expect_code(130);
+    assert!(Store(&db).progress().await.rows < 1000, "the whole batch was halved to its end: {stopped}");
+    db.execute(r#"ALTER TABLE "Patient" DROP CONSTRAINT refusing"#).await;
+    let end = operator.run(&["run", "--resume"]).await.expect_code(0);
+    assert_eq!(end.state(), "finished", "{end}");
+}
+
+/// What a constraint refused and a later sweep could write is no sign that somebody still writes under the old key.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_rows_that_a_sweep_writes_are_no_sign_of_a_writer() {
+    let seeding = Seeding::clean(1000);
+    let db = Engine::Waves.seeded(&seeding).await;
+    let audit = Audit::new(&seeding, db.patients().await);
+    db.execute(r#"ALTER TABLE "Patient" ADD CONSTRAINT refusing CHECK ("id" % 100 <> 7) NOT VALID"#).await;
+    let operator = operator(&db);
+    let arguments = ["run", "--yes", "--max-unreadable", "5%", "--workers", "1", "--max-sweeps", "1"];
+    let mut running = operator.start_failing("engine::pass_ended=sleep(4000)", &arguments);
+    let ended = "SELECT count(*) FROM reencrypt.pass WHERE finished_ms IS NOT NULL";
+    while !running.has_ended() && db.as_postgres().try_number(ended).await != Ok(1) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    db.execute(r#"ALTER TABLE "Patient" DROP CONSTRAINT refusing"#).await;
+    let end = running.finish().await.expect_code(1);
+    assert_eq!(end.state(), "awaiting_cutover", "only one sweep was allowed: {end}");
+    let json = end.json();
+    assert!(
+        json["reason"].as_str().is_some_and(|why| why.contains("that an earlier pass had to leave alone")),
+        "{end}"
+    );
+    assert_eq!(json["next"], "reencrypt run --resume", "{end}");
+    let end = operator.run(&["run", "--resume"]).await.expect_code(0);
+    assert_eq!(end.state(), "finished", "{end}");
+    audit.assert_rotated(&db.patients().await);
+}
+
 /// Of two rows that were put aside one is free again while the other stays locked: the one is rotated, and the other still comes to an end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_stays_locked_behind_one_that_came_free_is_left_alone_too() {
@@ -193,8 +272,16 @@ async fn a_run_gives_way_to_the_application() {
         writers.switch_to(WriteKey::New).await;
         let speed = speed.map(|speed| ["--max-rows-per-second", speed]);
         let arguments: Vec<&str> = RUN.into_iter().chain(speed.iter().flatten().copied()).collect();
-        let end = operator(&db).start_failing(SLOWLY, &arguments).finish().await.expect_code(0);
+        let operator = operator(&db);
+        let mut running = operator.start_failing(SLOWLY, &arguments);
+        let mut shown = false;
+        while !running.has_ended() {
+            let status = operator.run(&["status"]).await;
+            shown |= status.json()["workers"][0]["gives_way"] == true;
+        }
+        let end = running.finish().await.expect_code(0);
         assert_eq!(end.state(), "finished", "{end}");
+        assert_eq!(shown, told, "{speed:?}: what status showed: {end}");
         writers.stop().await;
         assert_eq!(db.number(GAVE_WAY).await > 0, told, "{speed:?}: {end}");
     }

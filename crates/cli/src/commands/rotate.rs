@@ -77,7 +77,7 @@ async fn prepare(
     session.unless_stopped(engine::prepare(context.clone(), options.clone(), intent)).await
 }
 
-/// The writing part; on a signal it finishes its batches and reports. Where it cannot go on, the report of what stands has the error.
+/// The writing part; on a signal it finishes its transactions and reports. Where it cannot go on, the report of what stands has the error.
 async fn execute(
     command: &'static str,
     context: &Context,

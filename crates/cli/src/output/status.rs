@@ -22,13 +22,17 @@ impl Document for StatusReport {
         for worker in &self.workers {
             let silent = Duration::from_millis(worker.silent_ms.max(0).unsigned_abs());
             let _ = write!(text, "  worker       {} on {}, heard of {} ago", worker.pid, worker.host, duration(silent));
-            let _ = match &worker.waiting {
-                Some(reason) => {
-                    let waits = Duration::from_millis(worker.waits_ms.unwrap_or(0).max(0).unsigned_abs());
-                    writeln!(text, ", waiting for {}: {reason}", duration(waits))
-                }
-                None => writeln!(text),
-            };
+            if let Some(rows) = worker.rows_per_second_max {
+                let _ = write!(text, ", asked for at most {} rows/s", count(rows.into()));
+            }
+            if worker.gives_way {
+                text.push_str(", gives way to others at work in the database");
+            }
+            if let Some(reason) = &worker.waiting {
+                let waits = Duration::from_millis(worker.waits_ms.unwrap_or(0).max(0).unsigned_abs());
+                let _ = write!(text, ", waiting for {}: {reason}", duration(waits));
+            }
+            text.push('\n');
         }
         for table in &self.report.tables {
             text.push('\n');
