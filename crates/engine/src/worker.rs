@@ -38,7 +38,7 @@ enum Step {
 
 /// What a worker found to do.
 enum Claimed {
-    Chunk(Chunk),
+    Chunk(Box<Chunk>),
     Nothing,
     /// A stop or a pause came first.
     Asked,
@@ -157,7 +157,7 @@ impl Worker {
             Claimed::Chunk(chunk) => {
                 *held = Some((chunk.id, chunk.fence));
                 failpoint!("engine::chunk_claimed");
-                walk(&rotation, reading, writer, wait, chunk).await?;
+                walk(&rotation, reading, writer, wait, *chunk).await?;
                 *held = None;
                 return Ok(Step::Worked);
             }
@@ -209,7 +209,7 @@ async fn claim(
     let chunk = rotation.store.claim_chunk(&mut tx, claim).await?;
     tx.commit().await?;
     if let Some(chunk) = chunk {
-        return Ok(Claimed::Chunk(chunk));
+        return Ok(Claimed::Chunk(Box::new(chunk)));
     }
     let mut tx = reader.begin(Mode::Read).await?;
     let walks = rotation.store.uncarved_walks(&mut tx, &run.id, run.pass).await?;
@@ -256,7 +256,7 @@ async fn claim(
         };
         let chunk = rotation.store.add_chunk(&mut tx, claim, part, &end).await?;
         tx.commit().await?;
-        return Ok(Claimed::Chunk(chunk));
+        return Ok(Claimed::Chunk(Box::new(chunk)));
     }
     Ok(Claimed::Nothing)
 }
