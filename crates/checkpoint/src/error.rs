@@ -12,6 +12,25 @@ pub enum Error {
         /// which part
         what: &'static str,
     },
+    /// Tables of the store are gone; where none is named, all of them.
+    #[error(
+        "{}. No value is lost or half-written, since each batch was one transaction with its checkpoint; the record of the run is lost",
+        gone(missing)
+    )]
+    Gone {
+        /// which
+        missing: Vec<String>,
+        /// what is left, each table before those that it refers to
+        left: Vec<String>,
+    },
+}
+
+fn gone(missing: &[String]) -> String {
+    match missing {
+        [] => "the checkpoint store is gone".to_owned(),
+        [table] => format!("table {table} of the checkpoint store is gone"),
+        tables => format!("tables {} of the checkpoint store are gone", tables.join(", ")),
+    }
 }
 
 impl Error {
@@ -20,6 +39,7 @@ impl Error {
         match self {
             Error::Database(error) => error.code(),
             Error::Unreadable { .. } => "store_unreadable",
+            Error::Gone { .. } => "store_gone",
         }
     }
 
@@ -29,6 +49,17 @@ impl Error {
             Error::Database(error) => error.hint(),
             Error::Unreadable { .. } => {
                 Some("use the version of reencrypt that wrote it, or end that run with `reencrypt abandon`".to_owned())
+            }
+            Error::Gone { left, .. } => {
+                let drop: Vec<_> = left.iter().map(|table| format!("DROP TABLE {table};")).collect();
+                let first = match drop.join(" ") {
+                    drop if drop.is_empty() => drop,
+                    drop => format!("drop what is left of it as its owner, `{drop}`, then "),
+                };
+                Some(format!(
+                    "{first}`reencrypt run` with both keys starts a new run, which leaves alone what stands under the new key already and \
+                     rotates the rest"
+                ))
             }
         }
     }

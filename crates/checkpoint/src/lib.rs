@@ -1,7 +1,8 @@
 //! Runs, chunks, leases and quarantine, kept in the target database and written in the transaction of its data.
 //!
 //! A [`Store`] has one method a question or change; each takes the [`reencrypt_db::Transaction`] in which it happens, so
-//! that the engine decides what commits together. Nothing here opens a transaction of its own.
+//! that the engine decides what commits together. Nothing here opens a transaction of its own, but to make the store and to
+//! look whether it is there.
 //!
 //! ```text
 //! run ──< pass ──< walk (a leaf: how far it is cut) ──< chunk (lease, fence, seq, cursor, pending, counts) ──< wave (marks)

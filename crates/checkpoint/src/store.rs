@@ -1,6 +1,6 @@
 //! The store's tables by name, and its schema.
-use crate::Result;
-use reencrypt_db::{Dialect, Migrator, Session, Transaction, Value};
+use crate::{Error, Result};
+use reencrypt_db::{Dialect, Migrator, Mode, Session, Transaction, Value};
 use sqlx::{
     SqlStr,
     migrate::{Migration, MigrationType},
@@ -11,6 +11,10 @@ static POSTGRES: LazyLock<Migrator> =
     LazyLock::new(|| migrator(&[("store", include_str!("../../../migrations/postgres/0001_store.sql"))]));
 static SQLITE: LazyLock<Migrator> =
     LazyLock::new(|| migrator(&[("store", include_str!("../../../migrations/sqlite/0001_store.sql"))]));
+
+/// Each behind those that it refers to.
+const TABLES: [&str; 10] =
+    ["run", "pass", "walk", "chunk", "quarantine", "acceptance", "event", "worker", "wave", "nonces"];
 
 /// The migrations of one engine, numbered from 1: what each does, and its text. (The driver's macro would read the folder, and bring the whole driver
 /// along a second time, for the compiler.)
@@ -43,9 +47,38 @@ impl Store {
         Ok(session.migrate(self.migrator()).await?)
     }
 
-    /// Checks without writing that the store is absent (`false`) or of this version (`true`); refuses any other.
+    /// Checks without writing that the store is absent or older (`false`), or of this version (`true`); refuses any other, and one of which tables are gone.
     pub async fn exists(&self, session: &mut Session) -> Result<bool> {
-        Ok(session.check_migrated(self.migrator()).await?)
+        let is_current = session.check_migrated(self.migrator()).await?;
+        let mut tx = session.begin(Mode::Read).await?;
+        let standing = self.fetch(&mut tx, self.listing(), &[]).await?;
+        tx.commit().await?;
+        let standing = standing.iter().map(|row| text(row.first())).collect::<Result<Vec<_>>>()?;
+        let versions = self.versions().to_owned();
+        let tables = TABLES.iter().rev().map(|table| self.sql(&format!("{{{table}}}"))).chain([versions.clone()]);
+        let (left, missing): (Vec<_>, Vec<_>) = tables.partition(|table| standing.contains(table));
+        // An older one has fewer tables, but it has its version.
+        let is_cut = if is_current { !missing.is_empty() } else { !left.is_empty() && missing.contains(&versions) };
+        if is_cut { Err(Error::Gone { missing, left }) } else { Ok(is_current) }
+    }
+
+    /// The query for the tables with names like ours.
+    fn listing(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Postgres => {
+                "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class AS c \
+                 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'reencrypt' AND c.relkind = 'r'"
+            }
+            Dialect::Sqlite => "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'reencrypt%'",
+        }
+    }
+
+    /// Where the migrations that were applied are recorded.
+    fn versions(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Postgres => "reencrypt._sqlx_migrations",
+            Dialect::Sqlite => "reencrypt_migrations",
+        }
     }
 
     fn migrator(&self) -> &'static Migrator {
@@ -69,7 +102,7 @@ impl Store {
         };
         let mut out =
             sql.replace("{now}", now).replace("{for_update}", for_update).replace("{skip_locked}", skip_locked);
-        for table in ["run", "pass", "walk", "chunk", "quarantine", "acceptance", "event", "worker", "wave", "nonces"] {
+        for table in TABLES {
             out = out.replace(&format!("{{{table}}}"), &format!("{prefix}{table}"));
         }
         out
@@ -94,7 +127,7 @@ impl Store {
 pub(crate) fn int(value: Option<&Value>) -> Result<i64> {
     match value {
         Some(Value::Int(i)) => Ok(*i),
-        _ => Err(crate::Error::Unreadable { what: "number" }),
+        _ => Err(Error::Unreadable { what: "number" }),
     }
 }
 
@@ -110,7 +143,7 @@ pub(crate) fn int_or_null(value: Option<&Value>) -> Result<Option<i64>> {
 pub(crate) fn text(value: Option<&Value>) -> Result<String> {
     match value {
         Some(Value::Text(text)) => Ok(text.clone()),
-        _ => Err(crate::Error::Unreadable { what: "text" }),
+        _ => Err(Error::Unreadable { what: "text" }),
     }
 }
 
@@ -127,7 +160,7 @@ pub(crate) fn bytes_or_null(value: Option<&Value>) -> Result<Option<Vec<u8>>> {
     match value {
         Some(Value::Null) => Ok(None),
         Some(Value::Bytes(bytes)) => Ok(Some(bytes.clone())),
-        _ => Err(crate::Error::Unreadable { what: "row key" }),
+        _ => Err(Error::Unreadable { what: "row key" }),
     }
 }
 

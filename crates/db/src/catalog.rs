@@ -214,13 +214,22 @@ impl Table {
     }
 }
 
-/// Statements that a DBA or the store's owner types, so that a role may use the checkpoint store; none where it may.
+/// What a role lacks to use the checkpoint store; nothing where it may.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreGrants {
     /// before it may read
-    pub read: Vec<String>,
+    pub read: Vec<StoreGrant>,
     /// further ones, before it may write
-    pub write: Vec<String>,
+    pub write: Vec<StoreGrant>,
+}
+
+/// A privilege that is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreGrant {
+    /// in words, for example `UPDATE on reencrypt.chunk`
+    pub lacks: String,
+    /// what a DBA or the store's owner types
+    pub statement: String,
 }
 
 /// The server and the role.

@@ -1,5 +1,5 @@
 //! What can go wrong with the database, split by what to do about it.
-use crate::{TableName, UrlError};
+use crate::{TableName, UrlError, typed};
 
 /// What to do after an error; one pure function of the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +242,16 @@ pub enum Error {
         /// the table, constraint or column that the server names, never a value
         object: Option<String>,
     },
+    /// Somebody holds a lock on a table, or on rows of it (PostgreSQL).
+    #[error("somebody holds a lock on table {table}: it did not end in time, while {doing} ({state})")]
+    Locked {
+        /// which
+        table: TableName,
+        /// what was being done
+        doing: &'static str,
+        /// SQLSTATE
+        state: String,
+    },
     /// An earlier statement of the transaction failed, so that it cannot be committed.
     #[error("the transaction cannot be committed: a statement in it failed")]
     Aborted,
@@ -299,6 +309,7 @@ impl Error {
             | Self::Deadline { .. }
             | Self::CommitUnknown { .. } => Verdict::Reconnect,
             Self::Statement { condition, .. } => condition.verdict(),
+            Self::Locked { .. } => Condition::LockTimeout.verdict(),
             _ => Verdict::Fatal,
         }
     }
@@ -317,6 +328,7 @@ impl Error {
             Self::Lost { .. } | Self::Deadline { .. } => "connection_lost",
             Self::CommitUnknown { .. } => "commit_unknown",
             Self::Statement { condition, .. } => condition.code(),
+            Self::Locked { .. } => Condition::LockTimeout.code(),
             Self::Aborted => "transaction_aborted",
             Self::UnknownColumn { .. } => "column_missing",
             Self::UnknownLeaf { .. } => "schema_changed",
@@ -329,7 +341,12 @@ impl Error {
 
     /// Names the table that the statement was over, where the server did not name an object itself.
     pub(crate) fn about(self, table: &TableName) -> Self {
-        self.concerning(format!("table {table}"))
+        match self {
+            Self::Statement { doing, condition: Condition::LockTimeout, state, object: None } => {
+                Self::Locked { table: table.clone(), doing, state }
+            }
+            other => other.concerning(format!("table {table}")),
+        }
     }
 
     /// The same of whatever it was over.
@@ -365,6 +382,12 @@ impl Error {
                 "committed batches stay; the same command goes on (`run` with --resume)"
             }
             Self::Statement { condition, .. } => return condition.hint().map(str::to_owned),
+            Self::Locked { table, .. } => {
+                return Some(format!(
+                    "`{}` shows who; when that transaction has ended, the same command goes on (`run` with --resume)",
+                    holders(table)
+                ));
+            }
             Self::Aborted => return None,
             Self::UnknownColumn { .. } | Self::UnknownLeaf { .. } => {
                 "the schema changed; make a new plan with `reencrypt plan`"
@@ -382,6 +405,15 @@ impl Error {
     }
 }
 
+/// The statement that shows who holds a lock on the table or a partition of it, or waits for one before us.
+fn holders(table: &TableName) -> String {
+    let name = format!("{}.{}", typed(&table.schema), typed(&table.name)).replace('\'', "''");
+    format!(
+        "SELECT relation::regclass, mode, granted, pid, usename, state, xact_start FROM pg_locks LEFT JOIN pg_stat_activity USING (pid) \
+         WHERE '{name}'::regclass IN (relation, pg_partition_root(relation)) AND pid IS DISTINCT FROM pg_backend_pid();"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -396,6 +428,21 @@ mod tests {
             error.about(&table).to_string(),
             "a new value exists already under a unique index, while writing a batch (23505, table public.Patient\\u{1b})"
         );
+    }
+
+    #[test]
+    fn a_table_that_is_locked_is_named_with_the_statement_that_shows_who_holds_it() {
+        let (condition, state) = (Condition::LockTimeout, "55P03".to_owned());
+        let error = Error::Statement { doing: "reading the catalog", condition, state, object: None };
+        let table = TableName { schema: "public".to_owned(), name: "Pat'ient".to_owned() };
+        let error = error.about(&table);
+        assert_eq!((error.code(), error.verdict()), ("lock_timeout", Verdict::Retry));
+        assert_eq!(
+            error.to_string(),
+            "somebody holds a lock on table public.Pat'ient: it did not end in time, while reading the catalog (55P03)"
+        );
+        let hint = error.hint().expect("a hint");
+        assert!(hint.contains(r#"'"public"."Pat''ient"'::regclass"#), "{hint}");
     }
 
     #[test]

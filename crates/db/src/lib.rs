@@ -21,8 +21,8 @@ mod url;
 mod value;
 
 pub use catalog::{
-    Collation, Column, ColumnKind, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, Server, StoreGrants, Table,
-    TableKind, TableName, Trigger,
+    Collation, Column, ColumnKind, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, Server, StoreGrant, StoreGrants,
+    Table, TableKind, TableName, Trigger,
 };
 pub use database::{ConnectOptions, Credentials, Database, Dialect, Identity, TlsMode};
 pub use error::{Condition, Error, Verdict};

@@ -5,8 +5,8 @@ use crate::{
     summary::{self, Saw},
 };
 use jiff::Timestamp;
-use reencrypt_checkpoint::{Pause, Run, RunState, Store};
-use reencrypt_db::{Limits, Mode, Server, Session, StoreGrants, Transaction, typed};
+use reencrypt_checkpoint::{Error as StoreError, Pause, Run, RunState, Store};
+use reencrypt_db::{Limits, Mode, Server, Session, StoreGrant, StoreGrants, Transaction, typed};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -69,10 +69,15 @@ pub async fn abandon(context: &Context, reason: Option<&str>) -> Result<Report, 
 pub async fn abandonable(context: &Context) -> Result<Report, Error> {
     let mut session = context.database.session().await?;
     let store = existing_store(context, &mut session).await?;
-    let mut tx = session.begin(Mode::Read).await?;
-    let run = store.unfinished_run(&mut tx).await?.ok_or_else(no_unfinished_run)?;
-    let saw = Saw::read(&store, &mut tx, run).await?;
-    tx.commit().await?;
+    let read = async {
+        let mut tx = session.begin(Mode::Read).await?;
+        let run = store.unfinished_run(&mut tx).await?.ok_or_else(no_unfinished_run)?;
+        let saw = Saw::read(&store, &mut tx, run).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(saw)
+    };
+    let read = read.await;
+    let saw = explained(context, read).await?;
     session.close().await;
     refuse_living(&saw)?;
     saw.report("abandon")
@@ -107,44 +112,74 @@ async fn change(
         saw.report(command)
     };
     let changed = changed.await;
-    with_grant(context, changed).await
+    explained(context, changed).await
 }
 
 /// The store, or the refusal that there is none.
 pub(crate) async fn existing_store(context: &Context, session: &mut Session) -> Result<Store, Error> {
     let store = Store::new(context.database.dialect());
     let readable = readable(&store, session).await;
-    if with_grant(context, readable).await? {
+    if explained(context, readable).await? {
         return Ok(store);
     }
-    Err(Error::refused("no_run", "this database has seen no run", "`reencrypt plan` shows what one would do"))
+    Err(no_record())
 }
 
-/// What came of a call of the store; where a privilege is missing, with the statement that grants it.
-pub(crate) async fn with_grant<T>(context: &Context, result: Result<T, impl Into<Error>>) -> Result<T, Error> {
+/// What came of work with the store. Where it failed because the role lacks a privilege on the store, or because the store is gone, that is said instead of what
+/// the one statement met.
+pub(crate) async fn explained<T>(context: &Context, result: Result<T, impl Into<Error>>) -> Result<T, Error> {
     let error = match result {
         Ok(value) => return Ok(value),
         Err(error) => error.into(),
     };
-    if error.code() != "privilege_missing" {
-        return Err(error);
-    }
+    let cause = match error.code() {
+        "privilege_missing" => lacking(context).await,
+        "schema_changed" => gone(context).await,
+        _ => return Err(error),
+    };
+    // Where nobody can look, what was met is what is known.
+    Err(cause.ok().flatten().unwrap_or(error))
+}
+
+/// What the role lacks on the store.
+async fn lacking(context: &Context) -> Result<Option<Error>, Error> {
     let mut session = context.database.session().await?;
     let mut tx = session.begin(Mode::Read).await?;
     let Server { role, store_grants: StoreGrants { read, write }, .. } = tx.server().await?;
     tx.commit().await?;
     session.close().await;
-    let grants = match (read.join(" "), write.join(" ")) {
-        (read, write) if read.is_empty() && write.is_empty() => return Err(error),
-        (read, write) if read.is_empty() => write,
-        (read, write) if write.is_empty() => read,
-        (read, write) => format!("{read} and for all that writes: {write}"),
+    // Who may not read gets no further.
+    let lacking = if read.is_empty() { &write } else { &read };
+    if lacking.is_empty() {
+        return Ok(None);
+    }
+    let lacks: Vec<_> = lacking.iter().map(|grant| grant.lacks.as_str()).collect();
+    let statements = |grants: &[StoreGrant]| {
+        let statements: Vec<_> = grants.iter().map(|grant| grant.statement.as_str()).collect();
+        (!statements.is_empty()).then(|| format!("`{}`", statements.join(" ")))
     };
-    Err(Error::refused(
+    let grants: Vec<_> = [statements(&read), statements(&write)].into_iter().flatten().collect();
+    Ok(Some(Error::refused(
         "privilege_missing",
-        format!("role {} may not do that in the checkpoint store", typed(&role)),
-        format!("as the store's owner: {grants}"),
-    ))
+        format!("role {} lacks {} in the checkpoint store", typed(&role), lacks.join(" and ")),
+        format!(
+            "as the store's owner: {}, then the same command again (`run` with --resume)",
+            grants.join(" and for all that writes: ")
+        ),
+    )))
+}
+
+/// That the store, or a table of it, is gone.
+async fn gone(context: &Context) -> Result<Option<Error>, Error> {
+    let mut session = context.database.session().await?;
+    let exists = Store::new(context.database.dialect()).exists(&mut session).await;
+    session.close().await;
+    match exists {
+        Ok(true) => Ok(None),
+        Ok(false) => Ok(Some(StoreError::Gone { missing: Vec::new(), left: Vec::new() }.into())),
+        Err(error @ StoreError::Gone { .. }) => Ok(Some(error.into())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether the store is there; its run is read for the sake of the privilege.
@@ -156,6 +191,25 @@ async fn readable(store: &Store, session: &mut Session) -> Result<bool, Error> {
     store.last_run(&mut tx).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// The database has no store, or the store no run.
+pub(crate) fn no_record() -> Error {
+    let hint = "`reencrypt plan` shows what a run would do, `reencrypt run` starts one";
+    Error::refused("no_run", "this database has no record of a run", hint)
+}
+
+/// The store has another record than the one that this process works by.
+pub(crate) fn record_gone(run_id: &str) -> Error {
+    Error::refused(
+        "store_gone",
+        format!(
+            "the record of run {run_id} is gone from the checkpoint store. No value is lost or half-written, since each batch was one transaction \
+             with its checkpoint"
+        ),
+        "`reencrypt status` shows which run the store knows; `reencrypt run` with both keys starts a new one, which leaves alone what stands under \
+         the new key already",
+    )
 }
 
 fn no_unfinished_run() -> Error {

@@ -19,6 +19,8 @@ pub(crate) struct Past {
     pub(crate) quarantined: bool,
     /// why a store that is there could not be read
     pub(crate) hidden: Option<String>,
+    /// what stands in the way of every run, and not only in this role's
+    broken: Option<Finding>,
 }
 
 /// The code of an old key that is another than the one that runs rotated from.
@@ -52,13 +54,16 @@ impl Past {
                 reserved: reserved.filter_map(|(key, count)| Some((key.parse().ok()?, count))).collect(),
                 sources: sources(&store, &mut tx).await?,
                 hidden: None,
+                broken: None,
             };
             tx.commit().await?;
             Ok::<_, Error>(past)
         };
         read.await.unwrap_or_else(|error| {
             tracing::info!(code = error.code(), "what earlier runs did could not be read from the store");
-            Self { hidden: Some(error.to_string()), ..Self::default() }
+            let broken = (error.code() == "store_gone")
+                .then(|| Finding::fail("store_gone", format!("{error}: {}", error.hint().unwrap_or_default())));
+            Self { hidden: Some(error.to_string()), broken, ..Self::default() }
         })
     }
 
@@ -116,7 +121,7 @@ impl Past {
             );
             Some(Finding::warn("other_new_key", message))
         });
-        other_old.into_iter().chain(other_new).collect()
+        self.broken.iter().cloned().chain(other_old).chain(other_new).collect()
     }
 
     /// Accepted values by the plan's table and column.

@@ -188,23 +188,18 @@ impl Prepared {
     pub async fn execute(self) -> Result<Report, Halted> {
         let mut run_id = self.run.as_ref().map(|run| run.id.clone());
         let context = self.context.clone();
-        let rotated = match self.rotate(&mut run_id).await {
-            // Of the data's tables the plan names the missing grant; of the store's it is said here.
-            Err(error @ Error::Checkpoint(_)) => control::with_grant(&context, Err(error)).await,
-            rotated => rotated,
-        };
-        rotated.map_err(|error| Halted { run_id, error })
+        let rotated = self.rotate(&mut run_id).await;
+        control::explained(&context, rotated).await.map_err(|error| Halted { run_id, error })
     }
 
     async fn rotate(self, started: &mut Option<String>) -> Result<Report, Error> {
         let mut session = self.context.database.session().await?;
-        let migrated = self.store.migrate(&mut session).await;
-        control::with_grant(&self.context, migrated).await?;
+        self.store.migrate(&mut session).await?;
         // Bound before it is started: what cannot be walked leaves no run behind.
         let mut tx = session.begin(Mode::Read).await?;
         let tables = reencrypt_planner::bind(&mut tx, &self.plan, &self.context.keys).await?;
         tx.commit().await?;
-        let run_id = control::with_grant(&self.context, self.start(&mut session).await).await?;
+        let run_id = self.start(&mut session).await?;
         *started = Some(run_id.clone());
         self.record_weak_tls(&mut session, &run_id).await?;
         let tally = tally(&self.store, &mut session, &run_id, &self.plan).await?;
@@ -309,7 +304,7 @@ impl Prepared {
 /// What the first pass has found so far, so that the ceiling is the run's and not each process's own. Plaintext is no evidence.
 async fn tally(store: &Store, session: &mut Session, run_id: &str, plan: &Plan) -> Result<Tally, Error> {
     let mut tx = session.begin(Mode::Read).await?;
-    let run = store.run(&mut tx, run_id).await?.ok_or_else(|| Error::bug("the run's row is gone"))?;
+    let run = store.run(&mut tx, run_id).await?.ok_or_else(|| control::record_gone(run_id))?;
     let saw = Saw::read(store, &mut tx, run).await?;
     tx.commit().await?;
     let mut tally = Tally::new();
@@ -331,7 +326,7 @@ async fn tally(store: &Store, session: &mut Session, run_id: &str, plan: &Plan) 
 async fn report(context: &Context, store: &Store, run_id: &str, command: &'static str) -> Result<Report, Error> {
     let mut session = context.database.session().await?;
     let mut tx = session.begin(Mode::Read).await?;
-    let run = store.run(&mut tx, run_id).await?.ok_or_else(|| Error::bug("the run's row is gone"))?;
+    let run = store.run(&mut tx, run_id).await?.ok_or_else(|| control::record_gone(run_id))?;
     let saw = Saw::read(store, &mut tx, run).await?;
     tx.commit().await?;
     session.close().await;

@@ -1,7 +1,7 @@
 //! The values left alone, and a person's acceptance of them.
 use crate::{
     Context, Error,
-    control::{existing_store, with_grant},
+    control::{existing_store, explained, no_record},
     settle::Refused,
     summary::{Saw, accepted},
 };
@@ -30,16 +30,14 @@ pub struct ResidueLine {
 /// `quarantine list` of the last run.
 pub async fn quarantine_list(context: &Context) -> Result<Vec<ResidueLine>, Error> {
     let mut session = context.database.session().await?;
-    let store = existing_store(context, &mut session).await?;
-    let saw = last_run(&store, &mut session).await?;
+    let (_, saw) = last_run(context, &mut session).await?;
     Ok(saw.quarantine.iter().map(|line| residue(&saw, line)).collect())
 }
 
 /// `quarantine list --keys`: row keys as text, for each line of the list.
 pub async fn quarantine_keys(context: &Context) -> Result<Vec<(ResidueLine, Vec<String>)>, Error> {
     let mut session = context.database.session().await?;
-    let store = existing_store(context, &mut session).await?;
-    let saw = last_run(&store, &mut session).await?;
+    let (store, saw) = last_run(context, &mut session).await?;
     let mut tx = session.begin(Mode::Read).await?;
     let mut out = Vec::new();
     for line in &saw.quarantine {
@@ -73,8 +71,7 @@ pub async fn accept(
     reason: &str,
 ) -> Result<Vec<ResidueLine>, Error> {
     let mut session = context.database.session().await?;
-    let store = existing_store(context, &mut session).await?;
-    let saw = last_run(&store, &mut session).await?;
+    let (store, saw) = last_run(context, &mut session).await?;
     let lines = saw.quarantine.iter().map(|line| (residue(&saw, line), &line.column));
     let matches = |(line, _): &(ResidueLine, &String)| {
         let named = line.table == table || line.table.rsplit_once('.').is_some_and(|(_, name)| name == table);
@@ -126,22 +123,25 @@ pub async fn accept(
         Ok::<_, Error>(tx.commit().await?)
     };
     let accepted = accepted.await;
-    with_grant(context, accepted).await?;
+    explained(context, accepted).await?;
     quarantine_list(context).await
 }
 
-async fn last_run(store: &Store, session: &mut Session) -> Result<Saw, Error> {
-    let mut tx = session.begin(Mode::Read).await?;
-    let run = match store.unfinished_run(&mut tx).await? {
-        Some(run) => Some(run),
-        None => store.last_run(&mut tx).await?,
+/// The unfinished run, or the last one.
+async fn last_run(context: &Context, session: &mut Session) -> Result<(Store, Saw), Error> {
+    let store = existing_store(context, session).await?;
+    let read = async {
+        let mut tx = session.begin(Mode::Read).await?;
+        let run = match store.unfinished_run(&mut tx).await? {
+            Some(run) => Some(run),
+            None => store.last_run(&mut tx).await?,
+        };
+        let saw = Saw::read(&store, &mut tx, run.ok_or_else(no_record)?).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(saw)
     };
-    let run = run.ok_or_else(|| {
-        Error::refused("no_run", "this database has seen no run", "`reencrypt plan` shows what one would do")
-    })?;
-    let saw = Saw::read(store, &mut tx, run).await?;
-    tx.commit().await?;
-    Ok(saw)
+    let read = read.await;
+    Ok((store, explained(context, read).await?))
 }
 
 fn residue(saw: &Saw, line: &QuarantineLine) -> ResidueLine {

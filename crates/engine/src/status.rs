@@ -1,7 +1,7 @@
 //! What a run is doing. Needs no PHI key.
 use crate::{
     Context, Error, Report, State,
-    control::existing_store,
+    control::{existing_store, explained, no_record},
     summary::{Saw, timestamp},
     waits::IDLE_REASON,
 };
@@ -71,6 +71,10 @@ pub struct StatusReport {
 
 /// The last run; an error with code `no_run` when there is none.
 pub async fn status(context: &Context) -> Result<StatusReport, Error> {
+    explained(context, look(context).await).await
+}
+
+async fn look(context: &Context) -> Result<StatusReport, Error> {
     let mut session = context.database.session().await?;
     let store = existing_store(context, &mut session).await?;
     let mut looks = Vec::new();
@@ -80,9 +84,7 @@ pub async fn status(context: &Context) -> Result<StatusReport, Error> {
             Some(run) => Some(run),
             None => store.last_run(&mut tx).await?,
         };
-        let run = run.ok_or_else(|| {
-            Error::refused("no_run", "this database has seen no run", "`reencrypt plan` shows what one would do")
-        })?;
+        let run = run.ok_or_else(no_record)?;
         let events = store.events(&mut tx, &run.id, 10).await?;
         let saw = Saw::read(&store, &mut tx, run).await?;
         tx.commit().await?;

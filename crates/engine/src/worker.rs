@@ -1,6 +1,7 @@
 //! One worker: claims a chunk, walks it, claims the next, and takes the run from pass to pass when nothing is left.
 use crate::{
     Error,
+    control::record_gone,
     failpoint::failpoint,
     pace::backoff,
     pass,
@@ -140,8 +141,7 @@ impl Worker {
 
         let reader = connected(reading, &rotation).await?;
         let mut tx = reader.begin(Mode::Read).await?;
-        let run =
-            rotation.store.run(&mut tx, &rotation.run_id).await?.ok_or_else(|| Error::bug("the run's row is gone"))?;
+        let run = rotation.store.run(&mut tx, &rotation.run_id).await?.ok_or_else(|| record_gone(&rotation.run_id))?;
         if run.state != RunState::Running {
             return Ok(Step::Ended(run.state));
         }

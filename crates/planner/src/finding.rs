@@ -34,7 +34,7 @@ pub struct Finding {
 }
 
 /// Failures that concern writing alone: what is read past them is complete all the same.
-const WRITING_ONLY: [&str; 14] = [
+const WRITING_ONLY: [&str; 15] = [
     "collation_version",
     "generated_column",
     "no_row_key",
@@ -44,6 +44,7 @@ const WRITING_ONLY: [&str; 14] = [
     "row_key_column",
     "row_key_unsound",
     "rule_on_update",
+    "store_gone",
     "store_privilege_missing",
     "trigger_fires",
     "unlisted_ciphertext",

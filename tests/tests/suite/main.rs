@@ -56,6 +56,7 @@ mod rerun;
 mod row_keys;
 mod signals;
 mod sources;
+mod store_lost;
 mod support;
 mod surroundings;
 mod tls;

@@ -1,6 +1,6 @@
 //! Least privilege on PostgreSQL, with roles that are neither owner nor superuser: both of those bypass row-level security, and would prove
 //! nothing.
-use crate::operator;
+use crate::{operator, store_lost::working};
 use reencrypt_tests::{Audit, COLUMNS, Database, KEYS, Keys, Random, Role, Seeding};
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ async fn a_run_that_cannot_be_started_does_not_report_the_last_one() {
     let role = db.as_postgres().role(Role::Run);
     db.execute(&format!("REVOKE INSERT ON reencrypt.run FROM {role}")).await;
     let run = operator(&db).run(&["run", "--yes"]).await;
-    run.expect_refusal("store_privilege_missing", &["GRANT INSERT ON ALL TABLES", "reencrypt"]);
+    run.expect_refusal("store_privilege_missing", &["GRANT INSERT ON reencrypt.run TO"]);
     let json = run.json();
     let members: Vec<_> = json.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(members, ["command", "error", "exit_code"], "{run}");
@@ -198,6 +198,28 @@ async fn of_a_store_that_another_role_owns_every_missing_grant_is_named() {
         db.execute(&left[0]).await;
     }
     operator(&db).run(&["run", "--resume"]).await.expect_code(0);
+}
+
+/// So is what it loses of one table while a run works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_privilege_that_is_revoked_in_mid_run_is_named_with_its_table() {
+    for (privilege, table) in [("UPDATE", "chunk"), ("INSERT", "event"), ("SELECT", "run")] {
+        let seeding = Seeding::clean(700);
+        let db = Database::postgres(&seeding).await;
+        let audit = Audit::new(&seeding, db.patients().await);
+        let operator = operator(&db);
+        let running = working(&db, &operator).await;
+        let role = db.as_postgres().role(Role::Run);
+        db.execute(&format!("REVOKE {privilege} ON reencrypt.{table} FROM {role}")).await;
+        let grant = format!("GRANT {privilege} ON reencrypt.{table} TO \"{role}\";");
+        let lacks = format!("lacks {privilege} on reencrypt.{table} in");
+        running.finish().await.expect_refusal("privilege_missing", &[&lacks, &grant]);
+        operator.run(&["run", "--resume"]).await.expect_refusal("store_privilege_missing", &[&grant]);
+        audit.assert_in_between(&db.patients().await);
+        db.execute(&grant).await;
+        operator.run(&["run", "--resume"]).await.expect_code(0);
+        audit.assert_rotated(&db.patients().await);
+    }
 }
 
 /// Without a configuration too, what the role may not look at is said as such, and not as a wrong key.

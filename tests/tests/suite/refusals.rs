@@ -423,7 +423,7 @@ async fn grant_select(db: &Database, table: &str) {
 
 async fn abandon_looks_for_a_run_before_it_asks(engine: Engine) {
     let scene = Scene::new(engine, 60).await;
-    scene.operator.run(&["abandon"]).await.expect_refusal("no_run", &["no run"]);
+    scene.operator.run(&["abandon"]).await.expect_refusal("no_run", &["no record of a run"]);
     scene.operator.run(&["run", "--yes", "--canary", "20"]).await.expect_code(1);
     scene.operator.run(&["abandon"]).await.expect_refusal("confirmation_needed", &["--yes"]);
     scene.operator.run(&["run", "--resume"]).await.expect_code(0);

@@ -2,9 +2,10 @@
 use crate::{
     doctor::{CLUSTER, expect_failure, healthy, names},
     operator,
+    store_lost::statement_in,
 };
 use reencrypt_tests::{Audit, Database, Finished, Postgres, Role, Seeding, Standby, report};
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::{path::Path, process::Command};
 
 /// The line with this name, whatever its status.
@@ -103,6 +104,38 @@ async fn slots_that_nobody_reads_and_standbys_are_told() {
     assert_eq!(there.run(&["verify"]).await.expect_code(1).json()["old_key_needed"], true);
     standby.end().await;
     audit.assert_unchanged(&db.patients().await);
+}
+
+/// A table that somebody has to himself is named, with the statement that shows who; and it hides nothing else from `doctor`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_somebody_keeps_locked_is_named() {
+    let _alone = CLUSTER.read().await;
+    let db = Database::postgres(&Seeding::clean(20)).await;
+    let mut holder = db.as_postgres().connect(Role::Owner).await;
+    let locked = r#"BEGIN; LOCK TABLE "Patient" IN ACCESS EXCLUSIVE MODE; SELECT pg_backend_pid()"#;
+    let pid: i32 = holder.fetch_one(sqlx::raw_sql(locked)).await.expect("the lock").get(0);
+    let (configured, discovering) = (healthy(&db), healthy(&db));
+    std::fs::remove_file(discovering.folder().join("reencrypt.toml")).expect("the configuration");
+    let (plan, verify, run, doctor, discovered) = tokio::join!(
+        configured.run(&["plan"]),
+        configured.run(&["verify"]),
+        configured.run(&["run", "--yes"]),
+        configured.run(&["doctor"]),
+        discovering.run(&["doctor"]),
+    );
+    for refused in [plan, verify, run] {
+        refused.expect_refusal("lock_timeout", &["somebody holds a lock on table public.Patient", "pg_stat_activity"]);
+        let shows = statement_in(&refused);
+        let held = format!("SELECT count(*) FROM ({}) AS s WHERE pid = {pid} AND granted", shows.trim_end_matches(';'));
+        assert!(db.number(&held).await > 0, "{shows} does not show {pid}");
+    }
+    for doctor in [doctor, discovered] {
+        expect_failure(&doctor, "tables", &["somebody holds a lock on table public.Patient", "pg_stat_activity"]);
+        let passed = names(&doctor, "pass");
+        for name in ["server", "tls", "writable", "store", "replication", "deadlock_timeout"] {
+            assert!(passed.contains(&name.to_owned()), "{name} does not pass\n{doctor}");
+        }
+    }
 }
 
 /// A server on which somebody has closed the catalog says what it refused.

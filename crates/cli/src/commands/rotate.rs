@@ -37,6 +37,9 @@ pub(crate) async fn run(globals: &Globals, typed: RunArguments, session: &Sessio
     let mut options = run_options(typed)?;
 
     let mut prepared = prepare(&context, &options, intent, session).await?;
+    if intent == Intent::Resume && !prepared.resumes() {
+        session.terminal.note("this database has no record of an unfinished run: a new one starts");
+    }
     if !prepared.resumes() && confirmation::confirm(&context, prepared.plan(), &mut options, session).await? {
         // The plan may have aged while a person thought: make it again, bound to what they saw.
         prepared = prepare(&context, &options, intent, session).await?;

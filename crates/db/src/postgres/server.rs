@@ -1,6 +1,6 @@
 //! What the server is, and what the role may do on it.
 use super::{Connection, data::number, rows::value, wire::Parameters};
-use crate::{Error, Result, Server, StoreGrants, TableName, typed};
+use crate::{Error, Result, Server, StoreGrant, StoreGrants, TableName, typed};
 
 /// Slots are those of the server, less what is reserved and in use; the limit of the role or the database may be lower.
 const SERVER: &str = "SELECT pg_catalog.split_part(pg_catalog.current_setting('server_version'), ' ', 1), \
@@ -30,17 +30,23 @@ const SERVER: &str = "SELECT pg_catalog.split_part(pg_catalog.current_setting('s
     pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')::int4::int8, \
     (SELECT count(*) FROM pg_catalog.pg_replication_slots WHERE NOT active)";
 
-/// What the role lacks in the store: on the database, on the schema, on any of its tables. Names are looked up in the catalog, which every role
-/// may read. Of the migrations only who migrates writes.
+/// What the role lacks in the store, and where: on the database, on the schema, on all of its tables or some. Names are looked up in the catalog, which
+/// every role may read. Of the migrations only who migrates writes.
 const STORE_LACKS: &str = "WITH store AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'reencrypt'), \
     tables AS (SELECT c.oid, c.relname FROM pg_catalog.pg_class AS c JOIN store ON store.oid = c.relnamespace WHERE c.relkind = 'r') \
-    SELECT 'schema'::text WHERE NOT EXISTS (SELECT FROM store) \
+    SELECT 'CREATE'::text, 'this database'::text WHERE NOT EXISTS (SELECT FROM store) \
       AND NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') \
-    UNION ALL SELECT 'USAGE' FROM store WHERE NOT pg_catalog.has_schema_privilege(oid, 'USAGE') \
-    UNION ALL SELECT 'CREATE' FROM store WHERE NOT pg_catalog.has_schema_privilege(oid, 'CREATE') \
+    UNION ALL SELECT 'USAGE', 'SCHEMA reencrypt' FROM store WHERE NOT pg_catalog.has_schema_privilege(oid, 'USAGE') \
+    UNION ALL SELECT 'CREATE', 'SCHEMA reencrypt' FROM store WHERE NOT pg_catalog.has_schema_privilege(oid, 'CREATE') \
       AND NOT EXISTS (SELECT FROM tables WHERE relname = '_sqlx_migrations') \
-    UNION ALL SELECT p FROM pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p WHERE EXISTS ( \
-      SELECT FROM tables WHERE (p = 'SELECT' OR relname <> '_sqlx_migrations') AND NOT pg_catalog.has_table_privilege(oid, p))";
+    UNION ALL SELECT * FROM (SELECT p, CASE WHEN pg_catalog.bool_and(lacks) THEN 'ALL TABLES IN SCHEMA reencrypt' \
+        ELSE pg_catalog.string_agg('reencrypt.' || pg_catalog.quote_ident(relname), ', ' ORDER BY relname) FILTER (WHERE lacks) END \
+      FROM pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS u(p, n) CROSS JOIN tables, \
+        LATERAL (SELECT NOT pg_catalog.has_table_privilege(oid, p)) AS l(lacks) \
+      WHERE p = 'SELECT' OR relname <> '_sqlx_migrations' GROUP BY p, n HAVING pg_catalog.bool_or(lacks) ORDER BY n) AS lacking";
+
+/// Where the role may not make the store.
+const DATABASE: &str = "this database";
 
 const TABLES: &str = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class AS c \
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
@@ -57,8 +63,8 @@ impl Connection {
         let text = |column| String::from_utf8_lossy(value(row, column).unwrap_or_default()).into_owned();
         let is = |column| number(row, column) == Some(1);
         let lacks = self.query(DOING, STORE_LACKS, Parameters::default()).await?;
-        let lacks: Vec<String> =
-            lacks.iter().map(|row| String::from_utf8_lossy(value(row, 0).unwrap_or_default()).into_owned()).collect();
+        let of = |row, column| String::from_utf8_lossy(value(row, column).unwrap_or_default()).into_owned();
+        let lacks: Vec<(String, String)> = lacks.iter().map(|row| (of(row, 0), of(row, 1))).collect();
         let free = [4, 5, 6].into_iter().filter_map(|column| number(row, column)).min().unwrap_or_default();
         Ok(Server {
             version: text(0),
@@ -68,7 +74,7 @@ impl Connection {
             bypasses_row_security: is(3),
             free_connections: u32::try_from(free).unwrap_or(0),
             store_exists: is(7),
-            store_grants: store_grants(&lacks, &text(2)),
+            store_grants: store_grants(lacks, &text(2)),
             standbys: number(row, 8).and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
             oldest_snapshot_s: number(row, 9).and_then(|seconds| u64::try_from(seconds).ok()),
             deadlock_timeout_ms: number(row, 11).and_then(|ms| u32::try_from(ms).ok()),
@@ -86,21 +92,25 @@ impl Connection {
     }
 }
 
-/// The statements that grant `role` what it lacks in the store.
-fn store_grants(lacks: &[String], role: &str) -> StoreGrants {
-    let role = typed(role);
-    let lacking = |privileges: &[&str]| {
-        let lacking: Vec<&str> = lacks.iter().map(String::as_str).filter(|lack| privileges.contains(lack)).collect();
-        lacking.join(", ")
+/// What `role` lacks, each privilege with where.
+fn store_grants(lacks: Vec<(String, String)>, role: &str) -> StoreGrants {
+    let (write, read): (Vec<_>, Vec<_>) =
+        lacks.into_iter().partition(|(privilege, _)| ["INSERT", "UPDATE", "DELETE"].contains(&privilege.as_str()));
+    StoreGrants { read: grants(&read, role), write: grants(&write, role) }
+}
+
+/// A statement for all that is missing at one place.
+fn grants(lacks: &[(String, String)], role: &str) -> Vec<StoreGrant> {
+    let grant = |lacks: &[(String, String)]| {
+        let privileges: Vec<&str> = lacks.iter().map(|(privilege, _)| privilege.as_str()).collect();
+        let (privileges, on, role) = (privileges.join(", "), &lacks[0].1, typed(role));
+        let statement = match on.as_str() {
+            DATABASE => format!("CREATE SCHEMA reencrypt AUTHORIZATION {role};"),
+            on => format!("GRANT {privileges} ON {on} TO {role};"),
+        };
+        StoreGrant { lacks: format!("{privileges} on {on}"), statement }
     };
-    let grant = |privileges: String, on: &str| {
-        (!privileges.is_empty()).then(|| format!("GRANT {privileges} ON {on} reencrypt TO {role};"))
-    };
-    let tables = "ALL TABLES IN SCHEMA";
-    let schema = (!lacking(&["schema"]).is_empty()).then(|| format!("CREATE SCHEMA reencrypt AUTHORIZATION {role};"));
-    let read = [schema, grant(lacking(&["USAGE", "CREATE"]), "SCHEMA"), grant(lacking(&["SELECT"]), tables)];
-    let write = grant(lacking(&["INSERT", "UPDATE", "DELETE"]), tables);
-    StoreGrants { read: read.into_iter().flatten().collect(), write: write.into_iter().collect() }
+    lacks.chunk_by(|(_, on), (_, next)| on == next).map(grant).collect()
 }
 
 #[cfg(test)]
@@ -109,19 +119,37 @@ mod tests {
 
     #[test]
     fn every_grant_that_is_missing_is_named_and_no_other() {
-        let grants = |lacks: &[&str]| {
-            let lacks: Vec<String> = lacks.iter().map(|lack| (*lack).to_owned()).collect();
-            let grants = store_grants(&lacks, "ro\"le");
-            (grants.read.join(" "), grants.write.join(" "))
+        let grants = |lacks: &[(&str, &str)]| {
+            let lacks: Vec<_> = lacks.iter().map(|(what, on)| ((*what).to_owned(), (*on).to_owned())).collect();
+            let grants = store_grants(lacks, "ro\"le");
+            let told = |grants: Vec<StoreGrant>| {
+                grants.into_iter().map(|grant| format!("{}: {}", grant.lacks, grant.statement)).collect::<Vec<_>>()
+            };
+            (told(grants.read), told(grants.write))
         };
         assert_eq!(grants(&[]), Default::default());
-        let schema = "CREATE SCHEMA reencrypt AUTHORIZATION \"ro\"\"le\";".to_owned();
-        assert_eq!(grants(&["schema"]), (schema, String::new()));
-        let (read, write) = grants(&["USAGE", "SELECT", "INSERT", "DELETE"]);
+        let (read, write) = grants(&[("CREATE", DATABASE)]);
+        assert_eq!(read, ["CREATE on this database: CREATE SCHEMA reencrypt AUTHORIZATION \"ro\"\"le\";"]);
+        assert!(write.is_empty());
+        let (schema, all) = ("SCHEMA reencrypt", "ALL TABLES IN SCHEMA reencrypt");
+        let (read, write) = grants(&[("USAGE", schema), ("SELECT", all), ("INSERT", all), ("DELETE", all)]);
         assert_eq!(
             read,
-            "GRANT USAGE ON SCHEMA reencrypt TO \"ro\"\"le\"; GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO \"ro\"\"le\";"
+            [
+                "USAGE on SCHEMA reencrypt: GRANT USAGE ON SCHEMA reencrypt TO \"ro\"\"le\";",
+                "SELECT on ALL TABLES IN SCHEMA reencrypt: GRANT SELECT ON ALL TABLES IN SCHEMA reencrypt TO \"ro\"\"le\";",
+            ]
         );
-        assert_eq!(write, "GRANT INSERT, DELETE ON ALL TABLES IN SCHEMA reencrypt TO \"ro\"\"le\";");
+        let told = "GRANT INSERT, DELETE ON ALL TABLES IN SCHEMA reencrypt TO \"ro\"\"le\";";
+        assert_eq!(write, [format!("INSERT, DELETE on ALL TABLES IN SCHEMA reencrypt: {told}")]);
+        let (read, write) = grants(&[("INSERT", "reencrypt.event"), ("UPDATE", "reencrypt.chunk, reencrypt.run")]);
+        assert!(read.is_empty());
+        assert_eq!(
+            write,
+            [
+                "INSERT on reencrypt.event: GRANT INSERT ON reencrypt.event TO \"ro\"\"le\";",
+                "UPDATE on reencrypt.chunk, reencrypt.run: GRANT UPDATE ON reencrypt.chunk, reencrypt.run TO \"ro\"\"le\";",
+            ]
+        );
     }
 }

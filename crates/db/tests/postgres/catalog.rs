@@ -1,6 +1,6 @@
 //! What the catalog says of tables, as a superuser and as a role that may only SELECT.
-use crate::playground::{Playground, name, table};
-use reencrypt_db::{Column, ColumnKind, Mode, Privileges, RowSecurity, Session, Table, TableKind, Trigger};
+use crate::playground::{Playground, name, patient, run, table};
+use reencrypt_db::{Column, ColumnKind, Mode, Privileges, RowSecurity, Session, Table, TableKind, Trigger, Verdict};
 
 async fn found(session: &mut Session, schema: &str, of: &str) -> Option<Table> {
     let mut transaction = session.begin(Mode::Read).await.expect("begin");
@@ -463,4 +463,33 @@ async fn hostile_names_are_quoted_and_shown_escaped() {
     assert_eq!(transaction.sample(&selection, 10, 1).await.expect("a sample").len(), 2);
     let hit = transaction.compare_and_set(&selection, &rows, &[0, 1], &|_, _| Some(b"N")).await.expect("a write");
     assert_eq!(hit, [true, true]);
+}
+
+/// Sizes are not told of a table that another session has to itself, as a whole or in a partition of it.
+#[tokio::test]
+async fn a_table_that_somebody_keeps_locked_is_named_with_what_shows_who() {
+    let mut playground = Playground::new().await;
+    playground
+        .sql(
+            "CREATE TABLE \"O'Neil\" (id integer PRIMARY KEY); CREATE TABLE parted (id integer PRIMARY KEY) PARTITION BY RANGE (id);
+             CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10)",
+        )
+        .await;
+    let mut session = playground.session().await;
+    for (locked, of) in [("\"O'Neil\"", "O'Neil"), ("ONLY part", "parted")] {
+        let mut other = playground.another().await;
+        run(&mut other, &format!("BEGIN; LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")).await;
+        let mut transaction = session.begin(patient()).await.expect("begin");
+        let error = transaction.table(&name("public", of)).await.expect_err("a lock");
+        transaction.rollback().await.expect("rollback");
+        assert_eq!((error.code(), error.verdict()), ("lock_timeout", Verdict::Retry));
+        let told = format!(
+            "somebody holds a lock on table public.{of}: it did not end in time, while reading the catalog (55P03)"
+        );
+        assert_eq!(error.to_string(), told);
+        let hint = error.hint().expect("a hint");
+        let shows = hint.split('`').nth(1).expect("a statement").trim_end_matches(';');
+        let held = format!("SELECT count(*)::text FROM ({shows}) AS s WHERE mode = 'AccessExclusiveLock' AND granted");
+        assert_eq!(playground.texts(&held).await, ["1"], "{hint}");
+    }
 }

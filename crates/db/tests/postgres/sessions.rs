@@ -1,6 +1,6 @@
 //! Sessions and transactions: limits, deadlines, dropped futures, lost connections, roles.
 use crate::playground::{Playground, name, patient, run, selection, table};
-use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, Limits, Mode, StoreGrants, Value, Verdict};
+use reencrypt_db::{ConnectOptions, Database, DatabaseUrl, Limits, Mode, StoreGrant, StoreGrants, Value, Verdict};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -297,6 +297,8 @@ async fn the_server_as_a_role_sees_it() {
     assert_eq!((server.role.as_str(), server.bypasses_row_security, server.read_only), (role.as_str(), false, false));
     assert!(!server.store_exists);
     let made = format!("CREATE SCHEMA reencrypt AUTHORIZATION \"{role}\";");
+    let lacks = |lacks: &str, statement: String| StoreGrant { lacks: lacks.to_owned(), statement };
+    let made = lacks("CREATE on this database", made);
     assert_eq!(server.store_grants, StoreGrants { read: vec![made], write: vec![] });
     assert!(server.free_connections > 0 && server.free_connections < 1000, "{server:?}");
     assert!(server.version.starts_with(|c: char| c.is_ascii_digit()) && !server.version.contains(' '), "{server:?}");
@@ -308,6 +310,24 @@ async fn the_server_as_a_role_sees_it() {
     assert!(server.store_exists && server.bypasses_row_security);
     assert_eq!(server.store_grants, StoreGrants::default());
     assert!(server.free_connections <= 2, "{server:?}");
+    transaction.commit().await.expect("commit");
+
+    playground
+        .sql(&format!(
+            "CREATE TABLE reencrypt._sqlx_migrations (); CREATE TABLE reencrypt.run (); CREATE TABLE reencrypt.\"Chunk\" ();
+             GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA reencrypt TO {role}; REVOKE INSERT ON reencrypt.\"Chunk\" FROM {role};
+             REVOKE SELECT ON reencrypt._sqlx_migrations FROM {role}; REVOKE UPDATE ON reencrypt._sqlx_migrations FROM {role}"
+        ))
+        .await;
+    let mut transaction = session.begin(Mode::Read).await.expect("begin");
+    let grants = transaction.server().await.expect("the server").store_grants;
+    let grant =
+        |what: &str, on: &str| lacks(&format!("{what} on {on}"), format!("GRANT {what} ON {on} TO \"{role}\";"));
+    assert_eq!(grants.read, [grant("SELECT", "reencrypt._sqlx_migrations")]);
+    assert_eq!(
+        grants.write,
+        [grant("INSERT", "reencrypt.\"Chunk\""), grant("DELETE", "ALL TABLES IN SCHEMA reencrypt")]
+    );
     transaction.commit().await.expect("commit");
 
     let role = playground.role("reads").await;

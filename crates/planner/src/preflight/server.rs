@@ -27,8 +27,8 @@ fn writable(server: &Server, severity: Severity) -> Option<Finding> {
 }
 
 fn store(server: &Server, severity: Severity) -> Option<Finding> {
-    let grants: Vec<&str> =
-        server.store_grants.read.iter().chain(&server.store_grants.write).map(String::as_str).collect();
+    let grants = server.store_grants.read.iter().chain(&server.store_grants.write);
+    let grants: Vec<&str> = grants.map(|grant| grant.statement.as_str()).collect();
     if grants.is_empty() || server.read_only {
         return None;
     }

@@ -2,8 +2,8 @@ use super::*;
 use crate::{ColumnSettings, Configuration, Keyring, Kind, TriggerPolicy};
 use reencrypt_crypto::{KeyPair, PlaintextPolicy, SecretKey};
 use reencrypt_db::{
-    Collation, Column, ColumnKind, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, StoreGrants, TableKind,
-    TableName, TlsMode, Trigger,
+    Collation, Column, ColumnKind, Index, Leaf, Privileges, RowKeyColumn, RowSecurity, StoreGrant, StoreGrants,
+    TableKind, TableName, TlsMode, Trigger,
 };
 use std::sync::Arc;
 
@@ -245,7 +245,8 @@ fn a_server_is_looked_at_for_what_a_run_does_to_it() {
     };
     let is = |severity, code: &str| vec![(severity, code.to_owned())];
     assert_eq!(found(a_server(), true), []);
-    let store_grants = StoreGrants { read: vec![], write: vec!["GRANT".into()] };
+    let store_grants =
+        StoreGrants { read: vec![], write: vec![StoreGrant { lacks: "INSERT".into(), statement: "GRANT".into() }] };
     let read_only = Server { read_only: true, store_grants: store_grants.clone(), ..a_server() };
     assert_eq!(found(read_only.clone(), true), is(Severity::Fail, "read_only_server"));
     assert_eq!(found(read_only, false), is(Severity::Warn, "read_only_server"));

@@ -36,7 +36,7 @@ const GROUPS: [Group; 9] = [
     },
     Group {
         name: "store",
-        codes: &["store_privilege_missing"],
+        codes: &["store_privilege_missing", "store_gone"],
         pass: |_, server| match server.store_exists {
             true => "the store of checkpoints exists, and may be used".to_owned(),
             false => "the store of checkpoints may be made by the first run".to_owned(),

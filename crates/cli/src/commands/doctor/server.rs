@@ -39,14 +39,14 @@ pub(super) async fn examine(settings: &Settings, keys: &Keyring, purpose: Purpos
             checks.push(version(&server, database.dialect()));
             checks.extend(findings::checks(&plan, &server, database.dialect()));
             checks.extend(transactions(&server, database.dialect(), purpose));
-            checks.push(room::examine(file.as_deref(), &plan.estimate));
+            checks.extend((!plan.tables.is_empty()).then(|| room::examine(file.as_deref(), &plan.estimate)));
         }
         Err(failure) => checks.push(Check::failed("server", failure)),
     }
     Ok(checks)
 }
 
-/// The server's state and a plan, which has everything to say about the tables.
+/// The server's state and a plan, which has everything to say about the tables. What stands in the way of the tables is said among the rest.
 async fn look(
     settings: &Settings,
     database: &Database,
@@ -54,17 +54,41 @@ async fn look(
     purpose: Purpose,
 ) -> Result<(Server, Plan), Failure> {
     let mut session = database.session().await?;
-    let Discovery { tables, findings } = found(settings, &mut session, keys).await?;
-    let configuration = Configuration { tables, ..settings.configuration.clone() };
     let mut tx = session.begin(Mode::Read).await?;
     let server = tx.server().await?;
+    tx.commit().await?;
     let for_run = purpose == Purpose::Run;
+    let planned = async {
+        let found = found(settings, &mut session, keys).await?;
+        plan_of(settings, database, &mut session, keys, found, for_run).await
+    };
+    let plan = match planned.await {
+        Ok(plan) => plan,
+        Err(failure) => {
+            let rest = Discovery { tables: Vec::new(), findings: vec![failure.finding()] };
+            plan_of(settings, database, &mut session, keys, rest, for_run).await?
+        }
+    };
+    session.close().await;
+    Ok((server, plan))
+}
+
+/// The plan of what was found, with what earlier runs have to say.
+async fn plan_of(
+    settings: &Settings,
+    database: &Database,
+    session: &mut Session,
+    keys: &Keyring,
+    Discovery { tables, findings }: Discovery,
+    for_run: bool,
+) -> Result<Plan, Failure> {
+    let configuration = Configuration { tables, ..settings.configuration.clone() };
+    let mut tx = session.begin(Mode::Read).await?;
     let mut plan = draft(&mut tx, database.identity(), &configuration, keys, &[], for_run).await?;
     tx.rollback().await?;
-    judge_past(&mut session, &mut plan, &configuration, keys).await?;
-    session.close().await;
+    judge_past(session, &mut plan, &configuration, keys).await?;
     plan.findings.extend(findings);
-    Ok((server, plan))
+    Ok(plan)
 }
 
 /// The configured tables, or those that the keys find where none is configured, with what discovery has to say.

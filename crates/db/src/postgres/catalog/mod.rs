@@ -23,7 +23,12 @@ const ROWS_PER_PAGE_GUESS: u64 = 8;
 const LOOKED_AT_PAGES: f64 = 64.0;
 
 impl Connection {
+    /// Sizes are told of a table that nobody has to himself alone.
     pub(crate) async fn table(&mut self, name: &TableName) -> Result<Option<Table>> {
+        self.described(name).await.map_err(|error| error.about(name))
+    }
+
+    async fn described(&mut self, name: &TableName) -> Result<Option<Table>> {
         let with = Parameters::default().text(&name.schema).text(&name.name);
         let found = self.query(DOING, sql::RELATION, with).await?;
         let Some((oid, kind)) = found.first().and_then(relation) else { return Ok(None) };
@@ -114,7 +119,7 @@ impl Connection {
             quoted(&name.name),
             share * 100.0
         );
-        let rows = self.query(DOING, &sql, Parameters::default()).await.map_err(|error| error.about(name))?;
+        let rows = self.query(DOING, &sql, Parameters::default()).await?;
         let counted = rows.first().and_then(|row| number(row, 0)).unwrap_or_default();
         Ok((counted as f64 / share).round() as u64)
     }
