@@ -243,7 +243,7 @@ pub enum Error {
         object: Option<String>,
     },
     /// Somebody holds a lock on a table, or on rows of it (PostgreSQL).
-    #[error("somebody holds a lock on table {table}: it did not end in time, while {doing} ({state})")]
+    #[error("somebody holds a lock on table {table}, or on rows of it, that did not end in time, while {doing} ({state})")]
     Locked {
         /// which
         table: TableName,
@@ -439,7 +439,7 @@ mod tests {
         assert_eq!((error.code(), error.verdict()), ("lock_timeout", Verdict::Retry));
         assert_eq!(
             error.to_string(),
-            "somebody holds a lock on table public.Pat'ient: it did not end in time, while reading the catalog (55P03)"
+            "somebody holds a lock on table public.Pat'ient, or on rows of it, that did not end in time, while reading the catalog (55P03)"
         );
         let hint = error.hint().expect("a hint");
         assert!(hint.contains(r#"'"public"."Pat''ient"'::regclass"#), "{hint}");

@@ -484,7 +484,7 @@ async fn a_table_that_somebody_keeps_locked_is_named_with_what_shows_who() {
         transaction.rollback().await.expect("rollback");
         assert_eq!((error.code(), error.verdict()), ("lock_timeout", Verdict::Retry));
         let told = format!(
-            "somebody holds a lock on table public.{of}: it did not end in time, while reading the catalog (55P03)"
+            "somebody holds a lock on table public.{of}, or on rows of it, that did not end in time, while reading the catalog (55P03)"
         );
         assert_eq!(error.to_string(), told);
         let hint = error.hint().expect("a hint");

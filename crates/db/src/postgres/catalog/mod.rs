@@ -23,7 +23,7 @@ const ROWS_PER_PAGE_GUESS: u64 = 8;
 const LOOKED_AT_PAGES: f64 = 64.0;
 
 impl Connection {
-    /// Sizes are told of a table that nobody has to himself alone.
+    /// All of it; the size of a table that somebody has to himself cannot be asked for.
     pub(crate) async fn table(&mut self, name: &TableName) -> Result<Option<Table>> {
         self.described(name).await.map_err(|error| error.about(name))
     }
