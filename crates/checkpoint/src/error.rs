@@ -13,10 +13,7 @@ pub enum Error {
         what: &'static str,
     },
     /// Tables of the store are gone; where none is named, all of them.
-    #[error(
-        "{}. No value is lost or half-written, since each batch was one transaction with its checkpoint; the record of the run is lost",
-        gone(missing)
-    )]
+    #[error("{}. {}, but no run can go on by what is left", gone(missing), UNHARMED)]
     Gone {
         /// which
         missing: Vec<String>,
@@ -24,6 +21,9 @@ pub enum Error {
         left: Vec<String>,
     },
 }
+
+/// What holds whatever becomes of the store.
+pub const UNHARMED: &str = "No value is lost or half-written, since each batch was one transaction with its checkpoint";
 
 fn gone(missing: &[String]) -> String {
     match missing {
@@ -54,7 +54,10 @@ impl Error {
                 let drop: Vec<_> = left.iter().map(|table| format!("DROP TABLE {table};")).collect();
                 let first = match drop.join(" ") {
                     drop if drop.is_empty() => drop,
-                    drop => format!("drop what is left of it as its owner, `{drop}`, then "),
+                    drop => format!(
+                        "copy what you need of it (docs/resume.md: acceptances, and the nonces that are used up), drop what is left as its owner, \
+                         `{drop}`, then "
+                    ),
                 };
                 Some(format!(
                     "{first}`reencrypt run` with both keys starts a new run, which leaves alone what stands under the new key already and \

@@ -21,7 +21,7 @@ mod wave;
 mod worker;
 
 pub use chunk::{Advance, Chunk, ChunkTotal, Claim};
-pub use error::Error;
+pub use error::{Error, UNHARMED};
 pub use quarantine::{Acceptance, QuarantineLine, Quarantined};
 pub use run::{Event, NewRun, Pass, PassEnd, Pause, Run, RunState};
 pub use store::Store;

@@ -265,14 +265,14 @@ impl Store {
     }
 
     /// Ends a pass with its sums, once, only when nothing of it is left; forgets the quarantined values that it did not
-    /// see again, and keeps how many of them were of the classes `retried`; `false` when another worker was first.
+    /// see again, and keeps how many of them were of these classes; `false` when another worker was first.
     pub async fn end_pass(
         &self,
         tx: &mut Transaction<'_>,
         id: &str,
         pass: u32,
         end: PassEnd,
-        retried: [&str; 2],
+        classes: [&str; 2],
     ) -> Result<bool> {
         let sql = "UPDATE {pass} SET finished_ms = {now}, seen = $3, rotated = $4, retried = (SELECT count(*) FROM {quarantine} q \
                    WHERE q.run_id = $1 AND q.pass < $2 AND q.class IN ($5, $6)) \
@@ -284,8 +284,8 @@ impl Store {
             Value::Int(i64::from(pass)),
             Value::Int(end.seen as i64),
             Value::Int(end.rotated as i64),
-            Value::Text(retried[0].to_owned()),
-            Value::Text(retried[1].to_owned()),
+            Value::Text(classes[0].to_owned()),
+            Value::Text(classes[1].to_owned()),
         ];
         if self.execute(tx, sql, &args).await? != 1 {
             return Ok(false);

@@ -19,8 +19,8 @@ impl Failure {
     }
 
     /// What a run refuses, as a plan states it.
-    pub(crate) fn finding(self) -> Finding {
-        let hint = self.hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+    pub(crate) fn finding(&self) -> Finding {
+        let hint = self.hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default();
         Finding::fail(&self.code, format!("{}{hint}", self.message))
     }
 

@@ -91,7 +91,7 @@ fn what_happened(event: &Event) -> &str {
     match event {
         Event::RunStarted { resumed: false, .. } => "the run started",
         Event::RunStarted { resumed: true, .. } => "the run goes on",
-        Event::PassStarted { .. } => "a pass began",
+        Event::PassStarted { .. } => "works in a pass",
         Event::BatchCommitted { .. } => "a batch was committed",
         Event::ChunkFinished { .. } => "a chunk was finished",
         Event::Waiting { .. } => "waiting",

@@ -243,7 +243,9 @@ pub enum Error {
         object: Option<String>,
     },
     /// Somebody holds a lock on a table, or on rows of it (PostgreSQL).
-    #[error("somebody holds a lock on table {table}, or on rows of it, that did not end in time, while {doing} ({state})")]
+    #[error(
+        "somebody holds a lock on table {table}, or on rows of it, that did not end in time, while {doing} ({state})"
+    )]
     Locked {
         /// which
         table: TableName,
@@ -410,7 +412,8 @@ fn holders(table: &TableName) -> String {
     let name = format!("{}.{}", typed(&table.schema), typed(&table.name)).replace('\'', "''");
     format!(
         "SELECT relation::regclass, mode, granted, pid, usename, state, xact_start FROM pg_locks LEFT JOIN pg_stat_activity USING (pid) \
-         WHERE '{name}'::regclass IN (relation, pg_partition_root(relation)) AND pid IS DISTINCT FROM pg_backend_pid();"
+         WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND '{name}'::regclass IN (relation, pg_partition_root(relation)) AND pid IS DISTINCT FROM pg_backend_pid();"
     )
 }
 

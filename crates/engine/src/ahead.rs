@@ -3,7 +3,7 @@ use crate::{
     Error,
     batch::Batch,
     nonces::{Taken, Wanting},
-    rotation::{Rotation, slow_read},
+    rotation::Rotation,
     window::{Bounds, Wave, Window},
 };
 use reencrypt_checkpoint::Chunk;
@@ -219,8 +219,7 @@ impl<'w> Ahead<'w> {
             let read = portion(&mut session, &selection, after.as_ref(), &upto, limit).await;
             (session, read)
         });
-        let Rotation { load, waits, .. } = self.rotation;
-        let read = waits.during(slow_read(&self.table.plan.name), load.in_turn(task.join_next())).await;
+        let read = self.rotation.load.in_turn(task.join_next()).await;
         let Some(Ok((session, read))) = read else { return Err(Error::bug("the reader ended")) };
         *self.session = Some(session);
         let rows = read?;

@@ -151,14 +151,7 @@ impl Batch {
 
     /// Adds what opened and what did not in one column. Plaintext is no evidence about a key.
     pub(crate) fn tally(&self, column: usize, tally: &mut GateCounts) {
-        for row in 0..self.len() {
-            match self.resealed.outcome(row, column) {
-                Outcome::AlreadyNew => tally.opens_new += 1,
-                Outcome::Rotated => tally.opens_old += 1,
-                Outcome::Quarantined(refusal) if refusal != Refusal::Plaintext => tally.fails += 1,
-                _ => {}
-            }
-        }
+        (0..self.len()).for_each(|row| tell(self.resealed.outcome(row, column), tally));
     }
 
     /// The first field that is to be quarantined: its slot, and why.
@@ -168,6 +161,16 @@ impl Batch {
             Outcome::Quarantined(refusal) => Some((slot, refusal)),
             _ => None,
         })
+    }
+}
+
+/// Adds what a field's outcome tells of the keys. Plaintext tells nothing.
+pub(crate) fn tell(outcome: Outcome, tally: &mut GateCounts) {
+    match outcome {
+        Outcome::AlreadyNew => tally.opens_new += 1,
+        Outcome::Rotated => tally.opens_old += 1,
+        Outcome::Quarantined(refusal) if refusal != Refusal::Plaintext => tally.fails += 1,
+        _ => {}
     }
 }
 

@@ -5,8 +5,8 @@ use crate::{
     summary::{self, Saw},
 };
 use jiff::Timestamp;
-use reencrypt_checkpoint::{Error as StoreError, Pause, Run, RunState, Store};
-use reencrypt_db::{Limits, Mode, Server, Session, StoreGrant, StoreGrants, Transaction, typed};
+use reencrypt_checkpoint::{Error as StoreError, Pause, Run, RunState, Store, UNHARMED};
+use reencrypt_db::{Limits, Mode, Server, Session, StoreGrant, StoreGrants, Transaction, Verdict, typed};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -203,10 +203,7 @@ pub(crate) fn no_record() -> Error {
 pub(crate) fn record_gone(run_id: &str) -> Error {
     Error::refused(
         "store_gone",
-        format!(
-            "the record of run {run_id} is gone from the checkpoint store. No value is lost or half-written, since each batch was one transaction \
-             with its checkpoint"
-        ),
+        format!("the record of run {run_id} is gone from the checkpoint store. {UNHARMED}"),
         "`reencrypt status` shows which run the store knows; `reencrypt run` with both keys starts a new one, which leaves alone what stands under \
          the new key already",
     )
@@ -250,6 +247,10 @@ pub(crate) async fn watch_run(rotation: Arc<Rotation>, pause: watch::Sender<Opti
         if let Err(error) = result.await {
             // The workers meet the same trouble and say so; this task only tries again.
             tracing::debug!(code = error.code(), "the run's row could not be looked at");
+            if error.verdict() == Verdict::Fatal {
+                // Also those that wait for the end of a pause, which nobody can take back any more.
+                pause.send_replace(None);
+            }
             session = None;
         }
         tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;

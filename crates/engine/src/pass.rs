@@ -3,8 +3,9 @@ use crate::{
     Error,
     counts::SlotCounts,
     failpoint::failpoint,
-    rotation::{Rotation, slow_catalog, slow_read},
+    rotation::Rotation,
     settle::Refused,
+    waits::{slow_catalog, slow_read},
 };
 use reencrypt_checkpoint::{Pass, PassEnd, Run, RunState};
 use reencrypt_db::{Limits, Mode, Session, Transaction};
@@ -16,10 +17,10 @@ pub(crate) async fn enter(
     writer: &mut Session,
     pass: u32,
 ) -> Result<(), Error> {
-    let Some(tables) = rotation.read(slow_catalog(), rotation.rebind(reader)).await? else { return Ok(()) };
+    let Some(tables) = rotation.unless_asked(slow_catalog(), rotation.rebind(reader)).await? else { return Ok(()) };
     let mut walks = Vec::new();
     for table in tables.iter() {
-        let found = rotation.read(slow_read(&table.plan.name), async {
+        let found = rotation.unless_asked(slow_read(&table.plan.name), async {
             let mut tx = reader.begin(Mode::Read).await?;
             let mut found = Vec::new();
             for (leaf, selection) in table.table.leaves.iter().zip(&table.leaves) {

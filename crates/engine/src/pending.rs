@@ -5,8 +5,8 @@ use crate::{
     failpoint::failpoint,
     nonces::Wanting,
     pace::backoff,
-    rotation::slow_read,
     settle::{Refused, Settlement, settle},
+    waits::slow_read,
     write::{Writing, conclude},
 };
 use reencrypt_crypto::Expect;
@@ -63,11 +63,10 @@ impl Writing<'_> {
                 Ok(true) => (last_settled, size) = (Instant::now(), (size * 2).min(LOCKED_ROWS)),
                 Ok(false) => return Ok(false),
                 Err(error) if error.verdict() == Verdict::Retry => {
-                    let waits = format!("rows of {} that somebody keeps locked: {error}", table.plan.name);
-                    *self.wait = Some(rotation.waits.begin(waits));
+                    self.waiter.wait(format!("rows of {} that somebody keeps locked: {error}", table.plan.name));
                     if locked && last_settled.elapsed() > LOCKED_PATIENCE {
                         let refused = self.refuse_pending(table, selection, expect).await?;
-                        *self.wait = None;
+                        self.waiter.go_on();
                         return Ok(refused);
                     }
                     size = (keys.len() / 2).max(1);
@@ -90,7 +89,7 @@ impl Writing<'_> {
             }
             tries += 1;
         }
-        *self.wait = None;
+        self.waiter.go_on();
         Ok(true)
     }
 
@@ -103,7 +102,7 @@ impl Writing<'_> {
         keys: &[RowKey],
     ) -> Result<bool, Error> {
         let rotation = self.rotation;
-        let rows = rotation.read(slow_read(&table.plan.name), async {
+        let rows = rotation.unless_asked(slow_read(&table.plan.name), async {
             let mut tx = reader.begin(Mode::Read).await?;
             let rows = tx.read_keys(selection, keys, false).await?;
             tx.commit().await?;

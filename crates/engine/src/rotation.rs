@@ -10,11 +10,12 @@ use crate::{
     owner::Owner,
     pace::Pace,
     waits::Waits,
+    walk,
     worker::{End, Worker},
 };
 use reencrypt_checkpoint::{Activity, Pause, RunState, Store};
 use reencrypt_crypto::Outcome;
-use reencrypt_db::{Dialect, Limits, Mode, Session, TableName, Verdict, shown};
+use reencrypt_db::{Dialect, Limits, Mode, Session, Verdict, shown};
 use reencrypt_planner::{BoundTable, GateCounts, Plan};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -80,6 +81,20 @@ impl Rotation {
         Ok(tables)
     }
 
+    /// The tables, bound again where this leaf is not among them: another process may have found a partition that is new.
+    pub(crate) async fn tables_with(
+        &self,
+        session: &mut Session,
+        table_no: usize,
+        leaf: &str,
+    ) -> Result<Arc<Vec<BoundTable>>, Error> {
+        let tables = self.tables();
+        match tables.get(table_no).and_then(|table| walk::leaf(table, leaf)) {
+            Some(_) => Ok(tables),
+            None => self.rebind(session).await,
+        }
+    }
+
     /// Whether a stop or a pause is asked for.
     pub(crate) fn is_stop_or_pause_asked(&self) -> bool {
         self.context.stop.is_requested() || self.pause.borrow().is_some()
@@ -94,14 +109,15 @@ impl Rotation {
         }
     }
 
-    /// What is read and may have to wait for somebody's lock: that is told where it takes long, and given up (`None`) for a stop or a pause.
-    pub(crate) async fn read<T>(
+    /// What is read, unless a stop or a pause is asked for first (`None`), since it may have to wait for somebody's lock: `slow` says so where it takes long.
+    pub(crate) async fn unless_asked<T>(
         &self,
         slow: String,
         read: impl Future<Output = Result<T, Error>>,
     ) -> Result<Option<T>, Error> {
+        let waiter = self.waits.waiter();
         tokio::select! {
-            read = self.waits.during(slow, read) => read.map(Some),
+            read = waiter.during(slow, read) => read.map(Some),
             () = self.stop_or_pause_asked() => Ok(None),
         }
     }
@@ -158,7 +174,7 @@ impl Rotation {
 
     /// Says that this process works in a pass, if it did not say so before.
     pub(crate) fn tell_pass(&self, pass: u32) {
-        if self.told_pass.swap(pass, Ordering::Relaxed) != pass {
+        if self.told_pass.fetch_max(pass, Ordering::Relaxed) < pass {
             let rows = self.tables().iter().map(|table| table.table.rows_estimate()).sum();
             self.context.observer.event(&Event::PassStarted { pass, rows });
         }
@@ -189,7 +205,8 @@ impl Rotation {
                 "earlier batches stay; `reencrypt run --resume` without --on-unreadable stop quarantines it and goes on",
             ));
         }
-        let mut tally = lock(&self.tally);
+        // It counts once it is committed: what is given back for a stop or a pause is read again.
+        let mut tally = lock(&self.tally).clone();
         for column in 0..columns {
             batch.tally(column, tally.entry((pass, table.index, column)).or_default());
         }
@@ -197,6 +214,14 @@ impl Rotation {
             let hint = "`reencrypt plan --full` counts them by column; if they are known, `reencrypt run --resume --max-unreadable N` goes on";
             Error::refused("ceiling_reached", message, hint)
         })
+    }
+
+    /// Adds what a transaction has settled to what was found so far.
+    pub(crate) fn tally(&self, pass: u32, table: &BoundTable, found: &[GateCounts]) {
+        let mut tally = lock(&self.tally);
+        for (column, found) in found.iter().enumerate() {
+            *tally.entry((pass, table.index, column)).or_default() += *found;
+        }
     }
 
     /// Judges rows after the database refused their new values, as `why` says: they count like values that cannot be read.
@@ -346,7 +371,7 @@ async fn run_workers(rotation: &Arc<Rotation>, workers: usize) -> Result<End, Er
     while let Some(result) = set.join_next().await {
         let result = result.unwrap_or_else(|_| Err(Error::bug("a worker panicked")));
         match (&end, result) {
-            // The first error is the one to tell; the others finish their batch and give their chunks back.
+            // The first error is the one to tell; the others finish their transaction and give their chunks back.
             (Ok(_), Err(error)) => {
                 rotation.context.stop.request();
                 end = Err(error);
@@ -404,16 +429,6 @@ async fn leave(rotation: &Rotation, end: Result<End, Error>) -> Result<End, Erro
             end
         }
     }
-}
-
-/// Why a read of a table takes long, in words.
-pub(crate) fn slow_read(table: &TableName) -> String {
-    format!("{table} takes long to be read: somebody may hold a lock on it")
-}
-
-/// Why a read of the catalog does.
-pub(crate) fn slow_catalog() -> String {
-    "the catalog takes long to be read: somebody may hold a lock on a table of the plan".to_owned()
 }
 
 /// Locks, also after a panic elsewhere: what is guarded here is only ever replaced whole.

@@ -2,7 +2,7 @@
 use crate::{
     Error, Event,
     ahead::Stage,
-    batch::Batch,
+    batch::{Batch, tell},
     counts::SlotCounts,
     failpoint::failpoint,
     pending::missing,
@@ -11,7 +11,7 @@ use crate::{
 use reencrypt_checkpoint::{Advance, Chunk, Quarantined};
 use reencrypt_crypto::Outcome;
 use reencrypt_db::{RowKey, Selection, Transaction};
-use reencrypt_planner::{BoundTable, Order};
+use reencrypt_planner::{BoundTable, GateCounts, Order};
 use std::{
     collections::{BTreeMap, HashSet},
     ops::Range,
@@ -57,6 +57,8 @@ pub(crate) struct Settlement<'b> {
     refused: Option<Refused>,
     /// Put the rows aside without trying to write them.
     defer: bool,
+    /// The rows are not settled again, so that what they tell of the keys was not told yet.
+    is_first: bool,
 }
 
 impl<'b> Settlement<'b> {
@@ -70,7 +72,7 @@ impl<'b> Settlement<'b> {
             Order::Waves => (chunk.cursor.clone(), Some(bounds.window.clone()), &batch.marks()[range.clone()]),
         };
         let pending = chunk.pending.clone();
-        Self { batch, range, cursor, window, marks, pending, vanished: 0, refused: None, defer }
+        Self { batch, range, cursor, window, marks, pending, vanished: 0, refused: None, defer, is_first: true }
     }
 
     /// A further try of the pending rows `keys`, as read again in `batch`; with `defer` none, and they are refused as they stand.
@@ -93,6 +95,7 @@ impl<'b> Settlement<'b> {
             vanished: missing(keys, &found),
             refused,
             defer,
+            is_first: false,
         }
     }
 }
@@ -109,6 +112,8 @@ pub(crate) struct Settled {
     missed: u64,
     /// Row, slot and class.
     quarantine: Vec<(usize, usize, &'static str)>,
+    /// What each column's values told of the keys.
+    gates: Vec<GateCounts>,
 }
 
 /// Does everything of one transaction but the commit. `None`: the lease is lost, the transaction must be rolled back.
@@ -170,7 +175,11 @@ impl Settlement<'_> {
         let slots = table.cipher.slots();
         let (mut pending, mut counts, mut quarantine) = (self.pending.clone(), counts.clone(), Vec::new());
         let (mut rows, mut rotated, mut missed) = (vanished, 0, 0);
+        let mut gates = vec![GateCounts::default(); table.cipher.columns()];
         for row in self.range.clone() {
+            if self.is_first {
+                gates.iter_mut().enumerate().for_each(|(column, gate)| tell(batch.outcome(row, column), gate));
+            }
             let unwritten = batch.changes(row) && !is_hit(row);
             if unwritten && refused.is_none() {
                 pending.push(batch.key(row));
@@ -201,7 +210,7 @@ impl Settlement<'_> {
         }
         let counts_json = counts.to_json()?;
         let (cursor, window) = (self.cursor.clone(), self.window.clone());
-        Ok(Settled { cursor, window, pending, counts, counts_json, rows, rotated, missed, quarantine })
+        Ok(Settled { cursor, window, pending, counts, counts_json, rows, rotated, missed, quarantine, gates })
     }
 }
 
@@ -230,6 +239,7 @@ impl Settled {
         chunk.rows += self.rows;
         *counts = self.counts;
         rotation.add_rows(table, chunk.pass, self.rows);
+        rotation.tally(chunk.pass, table, &self.gates);
         if self.missed > 0 {
             tracing::debug!(missed = self.missed, table = %table.plan.name, "rows had changed since they were read");
         }

@@ -203,14 +203,18 @@ impl Saw {
                 let at = timestamp(self.run.last_old_ms).map(|at| format!(", the last at {at:.0}")).unwrap_or_default();
                 if last.found() == 0 {
                     return Some(format!(
-                        "the last sweep that was allowed wrote {} that an earlier pass had to leave alone ({}): a further one must see that \
-                         nothing else remains",
+                        "the last sweep that was allowed rotated {} ({}), as many as an earlier pass had to leave alone at least: a further \
+                         one must see that nothing else remains",
                         counted(last.rotated, "value", "values"),
                         self.where_rotated(last.pass)
                     ));
                 }
+                let besides = match last.retried {
+                    0 => String::new(),
+                    retried => format!(", of which {retried} at most had only been left alone by an earlier pass"),
+                };
                 Some(format!(
-                    "values are still being written under the old key: the last sweep found {} in {seconds:.1} s ({}){at}",
+                    "values are still being written under the old key: the last sweep found {} in {seconds:.1} s ({}){besides}{at}",
                     last.rotated,
                     self.where_rotated(last.pass)
                 ))

@@ -1,5 +1,6 @@
 //! Why a process waits: whoever waits in it says so for as long as it does.
 use crate::{Event, Observer, rotation::lock};
+use reencrypt_db::TableName;
 use std::{
     collections::BTreeMap,
     pin::pin,
@@ -12,101 +13,134 @@ pub(crate) const IDLE_REASON: &str = "other workers finish their chunks";
 /// What takes longer than this is waited for.
 const LONG: Duration = Duration::from_secs(2);
 
-/// What is waited for in this process. The reason of the whole is that of whoever waits longest; to be without work is one where no worker has any.
+/// What is waited for in this process. Its reason is that of whoever waits longest; it is without work where none of its workers has any.
 pub(crate) struct Waits {
     observer: Arc<dyn Observer>,
     workers: usize,
-    reasons: Mutex<Reasons>,
+    states: Mutex<States>,
 }
 
 #[derive(Default)]
-struct Reasons {
-    begun: u64,
-    /// By when it began; without a reason it is for want of work.
-    waiting: BTreeMap<u64, Option<String>>,
+struct States {
+    /// Numbers waiters and waits.
+    last: u64,
+    /// Of the waiters that do not work.
+    waiting: BTreeMap<u64, State>,
     told: Option<String>,
 }
 
-/// Somebody waits, until this is dropped.
-#[must_use]
-pub(crate) struct Wait {
-    waits: Arc<Waits>,
-    number: u64,
-    idle: bool,
+enum State {
+    Idle,
+    Waiting { since: u64, reason: String },
 }
 
-impl Wait {
-    /// Whether it is for want of work.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.idle
+impl States {
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
     }
+
+    fn reason(&self, workers: usize) -> Option<String> {
+        let waiting = self.waiting.values().filter_map(|state| match state {
+            State::Waiting { since, reason } => Some((since, reason)),
+            State::Idle => None,
+        });
+        match waiting.min() {
+            Some((_, reason)) => Some(reason.clone()),
+            None => (self.waiting.len() >= workers).then(|| IDLE_REASON.to_owned()),
+        }
+    }
+}
+
+/// Somebody who may have to wait. Dropped, it waits no more.
+pub(crate) struct Waiter {
+    waits: Arc<Waits>,
+    number: u64,
 }
 
 impl Waits {
     pub(crate) fn new(observer: Arc<dyn Observer>, workers: usize) -> Arc<Self> {
-        Arc::new(Self { observer, workers, reasons: Mutex::default() })
+        Arc::new(Self { observer, workers, states: Mutex::default() })
     }
 
-    /// Somebody begins to wait.
-    pub(crate) fn begin(self: &Arc<Self>, reason: String) -> Wait {
-        self.add(Some(reason))
-    }
-
-    /// A worker is without work.
-    pub(crate) fn idle(self: &Arc<Self>) -> Wait {
-        self.add(None)
-    }
-
-    /// Does `work`, which is waited for where it takes long.
-    pub(crate) async fn during<T>(self: &Arc<Self>, reason: String, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        if let Ok(done) = tokio::time::timeout(LONG, &mut work).await {
-            return done;
-        }
-        let _wait = self.begin(reason);
-        work.await
+    /// One more who may have to wait.
+    pub(crate) fn waiter(self: &Arc<Self>) -> Waiter {
+        Waiter { waits: self.clone(), number: lock(&self.states).next() }
     }
 
     /// Why this process waits.
     pub(crate) fn reason(&self) -> Option<String> {
-        lock(&self.reasons).told.clone()
-    }
-
-    fn add(self: &Arc<Self>, reason: Option<String>) -> Wait {
-        let (mut number, idle) = (0, reason.is_none());
-        self.change(|reasons| {
-            reasons.begun += 1;
-            number = reasons.begun;
-            reasons.waiting.insert(number, reason);
-        });
-        Wait { waits: self.clone(), number, idle }
+        lock(&self.states).told.clone()
     }
 
     /// Each change of the reason is told once.
-    fn change(&self, change: impl FnOnce(&mut Reasons)) {
-        let mut reasons = lock(&self.reasons);
-        change(&mut reasons);
-        let idle = || reasons.waiting.values().filter(|reason| reason.is_none()).count();
-        let now = match reasons.waiting.values().flatten().next() {
-            Some(reason) => Some(reason.clone()),
-            None => (idle() >= self.workers).then(|| IDLE_REASON.to_owned()),
-        };
-        if reasons.told != now {
+    fn change(&self, change: impl FnOnce(&mut States)) {
+        let mut states = lock(&self.states);
+        change(&mut states);
+        let now = states.reason(self.workers);
+        if states.told != now {
             self.observer.event(&match &now {
                 Some(reason) => Event::Waiting { reason: reason.clone() },
                 None => Event::Resumed,
             });
-            reasons.told = now;
+            states.told = now;
         }
     }
 }
 
-impl Drop for Wait {
-    fn drop(&mut self) {
-        self.waits.change(|reasons| {
-            reasons.waiting.remove(&self.number);
+impl Waiter {
+    /// It waits; a further reason makes the wait no younger.
+    pub(crate) fn wait(&self, reason: String) {
+        self.waits.change(|states| {
+            let since = match states.waiting.get(&self.number) {
+                Some(State::Waiting { since, .. }) => *since,
+                _ => states.next(),
+            };
+            states.waiting.insert(self.number, State::Waiting { since, reason });
         });
     }
+
+    /// It is without work.
+    pub(crate) fn idle(&self) {
+        self.waits.change(|states| {
+            states.waiting.insert(self.number, State::Idle);
+        });
+    }
+
+    /// It works.
+    pub(crate) fn go_on(&self) {
+        self.waits.change(|states| {
+            states.waiting.remove(&self.number);
+        });
+    }
+
+    /// Does `work`, which it waits for where that takes long.
+    pub(crate) async fn during<T>(&self, reason: String, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        if let Ok(done) = tokio::time::timeout(LONG, &mut work).await {
+            return done;
+        }
+        self.wait(reason);
+        let done = work.await;
+        self.go_on();
+        done
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.go_on();
+    }
+}
+
+/// Why a read of a table takes long, in words.
+pub(crate) fn slow_read(table: &TableName) -> String {
+    format!("{table} takes long to be read: somebody may hold a lock on it")
+}
+
+/// Why a read of the catalog does.
+pub(crate) fn slow_catalog() -> String {
+    "the catalog takes long to be read: somebody may hold a lock on a table of the plan".to_owned()
 }
 
 #[cfg(test)]
@@ -132,29 +166,36 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_told_whoever_is_without_work_beside_it() {
+    fn the_longest_wait_is_told_whoever_is_without_work_beside_it() {
         let (told, waits) = waits();
-        let idle = waits.idle();
+        let (one, other) = (waits.waiter(), waits.waiter());
+        one.idle();
         assert_eq!(waits.reason(), None, "the other one works");
-        let mut lock_of_one = Some(waits.begin("a".into()));
-        let lock_of_another = waits.begin("b".into());
+        other.wait("a".into());
+        one.wait("b".into());
         assert_eq!(waits.reason().as_deref(), Some("a"));
-        // The same worker's next wait, for the same reason.
-        lock_of_one.replace(waits.begin("a".into()));
-        drop(lock_of_another);
-        drop(lock_of_one);
+        other.wait("a, again".into());
+        assert_eq!(waits.reason().as_deref(), Some("a, again"), "another try makes it no younger");
+        other.go_on();
+        assert_eq!(waits.reason().as_deref(), Some("b"));
+        one.idle();
         assert_eq!(waits.reason(), None);
-        let both = waits.idle();
+        other.idle();
+        other.idle();
         assert_eq!(waits.reason().as_deref(), Some(IDLE_REASON));
-        drop((idle, both));
-        assert_eq!(*lock(&told.0), ["a", "b", "a", "-", IDLE_REASON, "-"]);
+        drop(other);
+        assert_eq!(*lock(&told.0), ["a", "a, again", "b", "-", IDLE_REASON, "-"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn work_is_waited_for_where_it_takes_long() {
         let (told, waits) = waits();
-        waits.during("quick".into(), tokio::time::sleep(LONG / 2)).await;
-        waits.during("slow".into(), tokio::time::sleep(LONG * 2)).await;
+        let waiter = waits.waiter();
+        waiter.during("quick".into(), tokio::time::sleep(LONG / 2)).await;
+        waiter.during("slow".into(), tokio::time::sleep(LONG * 2)).await;
         assert_eq!(*lock(&told.0), ["slow", "-"]);
+        let dropped = async { waits.waiter().during("given up".into(), tokio::time::sleep(LONG * 9)).await };
+        assert!(tokio::time::timeout(LONG * 2, dropped).await.is_err());
+        assert_eq!(*lock(&told.0), ["slow", "-", "given up", "-"]);
     }
 }

@@ -5,8 +5,8 @@ use crate::{
     counts::SlotCounts,
     failpoint::failpoint,
     pace::Tempo,
-    rotation::{LEASE_MS, Rotation, slow_catalog},
-    waits::Wait,
+    rotation::{LEASE_MS, Rotation},
+    waits::{Waiter, slow_catalog, slow_read},
     write::{Writing, Written},
 };
 use reencrypt_checkpoint::Chunk;
@@ -40,15 +40,15 @@ pub(crate) async fn walk(
     rotation: &Rotation,
     reader: &mut Option<Session>,
     writer: &mut Session,
-    wait: &mut Option<Wait>,
+    waiter: &Waiter,
     chunk: Chunk,
 ) -> Result<ChunkEnd, Error> {
-    let opened = rotation.read(slow_catalog(), open(rotation, present(reader)?, &chunk)).await?;
+    let opened = rotation.unless_asked(slow_catalog(), open(rotation, present(reader)?, &chunk)).await?;
     let Some((tables, marks)) = opened else { return release(rotation, writer, &chunk).await };
     let table = tables.get(chunk.table_no).ok_or_else(|| Error::bug("a chunk of a table that the plan has not"))?;
     let counts = SlotCounts::from_json(&chunk.counts, table.cipher.slots())?;
     rotation.begin_table(table, chunk.pass);
-    let mut writing = Writing { rotation, session: writer, wait, chunk, counts, tempo: Tempo::default() };
+    let mut writing = Writing { rotation, session: writer, waiter, chunk, counts, tempo: Tempo::default() };
     let Some(selection) = leaf(table, &writing.chunk.leaf) else {
         // The partition was dropped; its rows are gone with it.
         return finish(writing, table).await;
@@ -60,19 +60,25 @@ pub(crate) async fn walk(
     let (sender, stages) = mpsc::channel(1);
     // Where a reader stands in the writer's way the two take turns.
     let turns = (rotation.context.database.dialect() == Dialect::Sqlite).then(Mutex::default);
-    let (written, read) = {
+    let written = {
         let mut write = pin!(write_all(&mut writing, table, selection, stages, turns.as_ref()));
         let mut read = pin!(read_all(&mut ahead, sender, turns.as_ref()));
         tokio::select! {
             // Nobody takes what is still being read, and the reader may wait for somebody's lock: it is let go.
-            written = &mut write => (written, Ok(())),
-            read = &mut read => (write.await, read),
+            written = &mut write => match written? {
+                Written::All => return Err(Error::bug("all was written before it was read")),
+                ended => ended,
+            },
+            read = &mut read => match write.await? {
+                Written::All => read.map(|()| Written::All)?,
+                ended => ended,
+            },
         }
     };
-    match written? {
+    match written {
         Written::LeaseLost => return Ok(ChunkEnd::LeaseLost),
         Written::Stopped => return release(rotation, writing.session, &writing.chunk).await,
-        Written::All => read?,
+        Written::All => {}
     }
     let reader = ahead.into_session()?;
     if !writing.settle_pending(reader, table, selection, expect).await? {
@@ -91,10 +97,7 @@ async fn open(
     reader: &mut Session,
     chunk: &Chunk,
 ) -> Result<(Arc<Vec<BoundTable>>, HashSet<u64>), Error> {
-    let mut tables = rotation.tables();
-    if tables.get(chunk.table_no).is_none_or(|table| leaf(table, &chunk.leaf).is_none()) {
-        tables = rotation.rebind(reader).await?;
-    }
+    let tables = rotation.tables_with(reader, chunk.table_no, &chunk.leaf).await?;
     let mut tx = reader.begin(Mode::Read).await?;
     if let Some(table) = tables.get(chunk.table_no) {
         reencrypt_planner::check_schema(&mut tx, &table.plan).await?;
@@ -133,13 +136,16 @@ async fn write_all(
     loop {
         let next = tokio::select! {
             biased;
-            next = stages.recv() => next,
+            next = writing.waiter.during(slow_read(&table.plan.name), stages.recv()) => next,
             () = rotation.stop_or_pause_asked() => return Ok(Written::Stopped),
         };
         let Some(now) = next else { return Ok(Written::All) };
         failpoint!("engine::batch_resealed");
-        rotation.judge(writing.chunk.pass, table, &now.batch)?;
         rotation.sleep(rotation.pace.take(now.batch.len() as u64)).await;
+        if rotation.is_stop_or_pause_asked() {
+            return Ok(Written::Stopped);
+        }
+        rotation.judge(writing.chunk.pass, table, &now.batch)?;
         let turn = turn(turns).await;
         match writing.write(table, selection, &now).await? {
             Written::All => drop(turn),

@@ -5,9 +5,9 @@ use crate::{
     failpoint::failpoint,
     pace::backoff,
     pass,
-    rotation::{LEASE_MS, Rotation, slow_read},
+    rotation::{LEASE_MS, Rotation},
     summary,
-    waits::Wait,
+    waits::{Waiter, slow_read},
     walk::{self, ChunkEnd},
 };
 use reencrypt_checkpoint::{Chunk, Claim, Run, RunState};
@@ -53,14 +53,13 @@ pub(crate) struct Worker {
     writer: Option<Session>,
     /// The chunk in hand, by id and fence; kept over an error, so that it goes on and does not wait for its own lease to end.
     held: Option<(i64, i64)>,
-    /// Why it waits, if it does.
-    wait: Option<Wait>,
+    waiter: Waiter,
 }
 
 impl Worker {
     pub(crate) fn new(rotation: Arc<Rotation>, number: usize) -> Self {
-        let name = rotation.owner.name(number);
-        Self { rotation, name, reader: None, writer: None, held: None, wait: None }
+        let (name, waiter) = (rotation.owner.name(number), rotation.waits.waiter());
+        Self { rotation, name, reader: None, writer: None, held: None, waiter }
     }
 
     /// Works until the run ends or the process is asked to stop. The one place that decides on another try.
@@ -78,13 +77,11 @@ impl Worker {
             match self.step().await {
                 Ok(Step::Worked) => {
                     (tries, success) = (0, Instant::now());
-                    self.wait = None;
+                    self.waiter.go_on();
                 }
                 Ok(Step::Nothing) => {
                     (tries, success) = (0, Instant::now());
-                    if self.wait.as_ref().is_none_or(|wait| !wait.is_idle()) {
-                        self.wait = Some(self.rotation.waits.idle());
-                    }
+                    self.waiter.idle();
                     self.rotation.sleep(IDLE).await;
                 }
                 Ok(Step::Ended(state)) => return Ok(End::State(state)),
@@ -99,7 +96,7 @@ impl Worker {
                         (self.reader, self.writer) = (None, None);
                     }
                     let what = if verdict == Verdict::Reconnect { "reconnecting" } else { "trying again" };
-                    self.wait = Some(self.rotation.waits.begin(format!("{what}: {error}")));
+                    self.waiter.wait(format!("{what}: {error}"));
                     self.rotation.sleep(backoff(tries)).await;
                     tries += 1;
                 }
@@ -108,22 +105,22 @@ impl Worker {
     }
 
     /// Waits while a pause is asked for; says whether it did.
-    async fn wait_while_paused(&mut self) -> bool {
+    async fn wait_while_paused(&self) -> bool {
         let mut pause = self.rotation.pause.clone();
         let Some(asked) = pause.borrow_and_update().clone() else { return false };
         let reason = summary::pause_reason(&asked);
-        self.wait = Some(self.rotation.waits.begin(format!("{reason}; `reencrypt continue` takes it back")));
+        self.waiter.wait(format!("{reason}; `reencrypt continue` takes it back"));
         tokio::select! {
-            _ = pause.wait_for(Option::is_none) => {}
+            Ok(_) = pause.wait_for(Option::is_none) => {}
             () = self.rotation.context.stop.requested() => {}
         }
-        self.wait = None;
+        self.waiter.go_on();
         true
     }
 
     async fn step(&mut self) -> Result<Step, Error> {
         let rotation = self.rotation.clone();
-        let Worker { reader: reading, writer, name, held, wait, .. } = self;
+        let Worker { reader: reading, writer, name, held, waiter, .. } = self;
         let writer = connected(writer, &rotation).await?;
 
         if let Some((id, fence)) = *held {
@@ -132,7 +129,7 @@ impl Worker {
             let chunk = rotation.store.reload_chunk(&mut tx, id).await?;
             tx.commit().await?;
             match chunk.filter(|chunk| chunk.fence == fence && chunk.owner.as_deref() == Some(&*name) && !chunk.done) {
-                Some(chunk) => walk(&rotation, reading, writer, wait, chunk).await?,
+                Some(chunk) => walk(&rotation, reading, writer, waiter, chunk).await?,
                 None => tracing::info!("a chunk was taken over by another worker"),
             }
             *held = None;
@@ -156,8 +153,9 @@ impl Worker {
         match claim(&rotation, reader, writer, &run, name).await? {
             Claimed::Chunk(chunk) => {
                 *held = Some((chunk.id, chunk.fence));
+                waiter.go_on();
                 failpoint!("engine::chunk_claimed");
-                walk(&rotation, reading, writer, wait, *chunk).await?;
+                walk(&rotation, reading, writer, waiter, *chunk).await?;
                 *held = None;
                 return Ok(Step::Worked);
             }
@@ -178,11 +176,11 @@ async fn walk(
     rotation: &Rotation,
     reader: &mut Option<Session>,
     writer: &mut Session,
-    wait: &mut Option<Wait>,
+    waiter: &Waiter,
     chunk: Chunk,
 ) -> Result<(), Error> {
     connected(reader, rotation).await?;
-    if walk::walk(rotation, reader, writer, wait, chunk).await? == ChunkEnd::LeaseLost {
+    if walk::walk(rotation, reader, writer, waiter, chunk).await? == ChunkEnd::LeaseLost {
         tracing::info!("a chunk was taken over by another worker");
     }
     Ok(())
@@ -233,9 +231,10 @@ async fn claim(
                 reencrypt_planner::chunk_rows(table.plan.rows_estimate, rotation.batch_rows, order, rotation.workers)
             }
         };
-        let end = rotation.read(slow_read(&table.plan.name), async {
+        let end = rotation.unless_asked(slow_read(&table.plan.name), async {
+            let tables = rotation.tables_with(reader, part.table_no, &part.leaf).await?;
             let mut tx = reader.begin(Mode::Read).await?;
-            let end = match walk::leaf(table, &part.leaf) {
+            let end = match tables.get(part.table_no).and_then(|table| walk::leaf(table, &part.leaf)) {
                 Some(selection) => tx.key_after(selection, part.frontier.as_ref(), &part.upto, rows).await?,
                 // A partition that is gone has no rows.
                 None => None,

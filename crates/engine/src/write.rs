@@ -7,7 +7,7 @@ use crate::{
     pace::{Tempo, backoff},
     rotation::Rotation,
     settle::{Settled, Settlement, settle},
-    waits::Wait,
+    waits::Waiter,
 };
 use reencrypt_checkpoint::Chunk;
 use reencrypt_db::{Limits, Mode, Selection, Session, Transaction, Verdict};
@@ -32,8 +32,8 @@ pub(crate) enum Written {
 pub(crate) struct Writing<'w> {
     pub(crate) rotation: &'w Rotation,
     pub(crate) session: &'w mut Session,
-    /// Why its worker waits, if it does.
-    pub(crate) wait: &'w mut Option<Wait>,
+    /// Of its worker.
+    pub(crate) waiter: &'w Waiter,
     pub(crate) chunk: Chunk,
     pub(crate) counts: SlotCounts,
     pub(crate) tempo: Tempo,
@@ -67,8 +67,7 @@ impl Writing<'_> {
                         _ => return Err(error),
                     };
                     if is_contended {
-                        let reason = format!("{} is contended: {error}", table.plan.name);
-                        *self.wait = Some(rotation.waits.begin(reason));
+                        self.waiter.wait(format!("{} is contended: {error}", table.plan.name));
                         rotation.sleep(backoff(tries)).await;
                         tries += 1;
                     }
@@ -83,7 +82,7 @@ impl Writing<'_> {
             }
             (from, tries) = (range.end, 0);
             if from >= len {
-                *self.wait = None;
+                self.waiter.go_on();
                 return Ok(Written::All);
             }
         }

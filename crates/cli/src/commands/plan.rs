@@ -18,7 +18,7 @@ pub(crate) async fn run(globals: &Globals, typed: PlanArguments, session: &Sessi
     let progress = Progress::start(&session.terminal);
     let needs = KeyNeeds::Pairs { old: Need::Required, new: Need::Optional };
     let (keys, mut broken) = session.unless_stopped(settings.readable_keys(needs)).await?;
-    broken.extend(Settings::weak_new_key(&keys).map(Failure::finding));
+    broken.extend(Settings::weak_new_key(&keys).map(|failure| failure.finding()));
     let context = settings.context_with(keys, needs, progress.observer(), session).await?;
     note_discovery(&context, session);
     let options = SurveyOptions { sample: typed.sample, full: typed.full, ..SurveyOptions::default() };

@@ -14,7 +14,8 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 /// A connection. `query_only` is on until the first transaction begun for writing, so that a session that only reads cannot write at all. Afterwards it is
 /// turned on only before SQL that could write in a reading transaction: each turn makes SQLite prepare every statement anew.
 pub(crate) struct Connection {
-    pub(super) driver: SqliteConnection,
+    /// Taken out for the time of each call: a call that is dropped or runs out of time drops the driver with it, so that no lock of its transaction is left.
+    driver: Option<SqliteConnection>,
     /// The file takes no writes from this process.
     pub(super) read_only: bool,
     /// Text is stored as UTF-8; in an UTF-16 file, text that is not valid cannot be bound again.
@@ -23,8 +24,6 @@ pub(crate) struct Connection {
     pub(super) known: HashMap<u64, i64>,
     transaction: Option<Open>,
     query_only: bool,
-    /// A call has begun and not ended. If that is so when the next one begins, its future was dropped or its deadline passed.
-    in_call: bool,
 }
 
 /// The open transaction.
@@ -50,17 +49,10 @@ impl Connection {
             path: shown(&identity.address),
             reason: opening(path, &error).to_string(),
         };
-        let driver = options(path, connect_timeout).connect().await.map_err(unopened)?;
-        let mut connection = Self {
-            driver,
-            read_only: false,
-            utf8: true,
-            known: HashMap::new(),
-            transaction: None,
-            query_only: false,
-            in_call: false,
-        };
-        connection.look().await.map_err(unopened)?;
+        let mut driver = options(path, connect_timeout).connect().await.map_err(unopened)?;
+        let (utf8, read_only) = look(&mut driver).await.map_err(unopened)?;
+        let connection =
+            Self { driver: Some(driver), read_only, utf8, known: HashMap::new(), transaction: None, query_only: true };
         Ok((connection, identity))
     }
 
@@ -70,12 +62,14 @@ impl Connection {
     }
 
     pub(crate) fn is_usable(&self) -> bool {
-        !self.in_call
+        self.driver.is_some()
     }
 
     pub(crate) async fn close(self) {
         // Whatever the driver says, the file is let go; an open transaction is rolled back.
-        let _ = self.driver.close().await;
+        if let Some(driver) = self.driver {
+            let _ = driver.close().await;
+        }
     }
 
     /// Begins a transaction; one that was left open is rolled back first.
@@ -108,14 +102,16 @@ impl Connection {
     /// Commits. On an error nothing of the transaction stands, unless the error says that it cannot be known.
     pub(crate) async fn commit(&mut self) -> Result<()> {
         const DOING: &str = "committing";
-        self.usable(DOING)?;
+        if !self.is_usable() {
+            return Err(closed(DOING));
+        }
         let Some(open) = self.transaction.take() else { return Err(Error::Aborted) };
         if open.writes && open.failed {
             self.undo().await;
             return Err(Error::Aborted);
         }
         let committed = self.bare(DOING, "COMMIT".to_string(), open.deadline).await;
-        if committed.is_err() && self.is_usable() {
+        if committed.is_err() {
             self.undo().await;
         }
         committed.map_err(in_doubt)
@@ -123,7 +119,9 @@ impl Connection {
 
     /// Rolls back.
     pub(crate) async fn rollback(&mut self) -> Result<()> {
-        self.usable("rolling back")?;
+        if !self.is_usable() {
+            return Err(closed("rolling back"));
+        }
         if self.transaction.take().is_some() {
             self.undo().await;
         }
@@ -133,9 +131,11 @@ impl Connection {
     /// Sends the rollback of a transaction that was left open, without waiting for it: a forgotten read holds a lock that keeps writers from
     /// committing.
     pub(crate) fn abandon(&mut self) {
-        if self.transaction.take().is_some() && self.is_usable() {
+        if self.transaction.take().is_some()
+            && let Some(driver) = &mut self.driver
+        {
             // The first poll hands the statement to the connection's thread, which runs it whether anybody waits or not.
-            let _ = self.driver.execute("ROLLBACK").now_or_never();
+            let _ = driver.execute("ROLLBACK").now_or_never();
         }
     }
 
@@ -219,29 +219,28 @@ impl Connection {
         }
     }
 
-    /// Runs something of the driver's own, as a call like any other.
-    pub(super) fn enter(&mut self, doing: &'static str) -> Result<()> {
-        self.usable(doing)?;
+    /// Begins a call with the driver.
+    pub(super) fn enter(&mut self, doing: &'static str) -> Result<SqliteConnection> {
         // After some errors SQLite has rolled back by itself: what came now would stand outside of any transaction.
-        if self.transaction.as_ref().is_some_and(|open| open.writes && open.failed) {
+        if self.is_usable() && self.transaction.as_ref().is_some_and(|open| open.writes && open.failed) {
             return Err(Error::Aborted);
         }
-        self.in_call = true;
-        Ok(())
+        self.driver.take().ok_or_else(|| closed(doing))
     }
 
-    /// Ends a call. After a deadline, or when the driver itself failed, the connection stays unusable.
+    /// Ends a call. After a deadline, or when the driver itself failed, it is gone.
     pub(super) fn leave<T>(
         &mut self,
         doing: &'static str,
         deadline: Option<Duration>,
+        driver: SqliteConnection,
         outcome: Option<sqlx::Result<T>>,
     ) -> Result<T> {
         let Some(result) = outcome else {
             let limit_ms = deadline.map(|limit| limit.as_millis().try_into().unwrap_or(u64::MAX)).unwrap_or_default();
             return Err(Error::Deadline { doing, limit_ms });
         };
-        self.in_call = matches!(&result, Err(sqlx::Error::WorkerCrashed));
+        self.driver = (!matches!(&result, Err(sqlx::Error::WorkerCrashed))).then_some(driver);
         if result.is_err() {
             self.fail();
         }
@@ -256,11 +255,11 @@ impl Connection {
         keep: bool,
         mut visit: impl FnMut(Either<u64, SqliteRow>) -> sqlx::Result<bool> + Send,
     ) -> Result<()> {
-        self.enter(doing)?;
+        let mut driver = self.enter(doing)?;
         let deadline = self.transaction.as_ref().and_then(|open| open.deadline);
         let query = sqlx::query_with(AssertSqlSafe(statement), arguments.0).persistent(keep);
         let answers = async {
-            let mut answers = self.driver.fetch_many(query);
+            let mut answers = driver.fetch_many(query);
             while let Some(answer) = answers.try_next().await? {
                 if !visit(answer.map_left(|done| done.rows_affected()))? {
                     break;
@@ -269,7 +268,7 @@ impl Connection {
             Ok(())
         };
         let outcome = bounded(deadline, answers).await;
-        self.leave(doing, deadline, outcome)
+        self.leave(doing, deadline, driver, outcome)
     }
 
     async fn set_query_only(&mut self, on: bool) -> Result<()> {
@@ -283,45 +282,41 @@ impl Connection {
 
     /// A statement that begins or ends a transaction, or sets the connection up for it.
     async fn bare(&mut self, doing: &'static str, statement: String, deadline: Option<Duration>) -> Result<()> {
-        self.enter(doing)?;
-        let done = self.driver.execute(AssertSqlSafe(statement)).map(|done| done.map(|_| ()));
+        let mut driver = self.enter(doing)?;
+        let done = driver.execute(AssertSqlSafe(statement)).map(|done| done.map(|_| ()));
         let outcome = bounded(deadline, done).await;
-        self.leave(doing, deadline, outcome)
+        self.leave(doing, deadline, driver, outcome)
     }
 
     /// Rolls back what SQLite has not rolled back itself, as it does after some errors. Where that cannot be known the connection is given up.
     async fn undo(&mut self) {
-        self.in_call = true;
-        let outcome = self.driver.execute("ROLLBACK").await;
-        self.in_call = outcome.is_err_and(|error| !failure::is_refusal(&error));
+        let Some(mut driver) = self.driver.take() else { return };
+        let outcome = driver.execute("ROLLBACK").await;
+        self.driver = outcome.map_or_else(|error| failure::is_refusal(&error), |_| true).then_some(driver);
     }
+}
 
-    fn usable(&self, doing: &'static str) -> Result<()> {
-        match self.in_call {
-            false => Ok(()),
-            true => Err(Error::Lost { doing, reason: "an earlier call was not finished".to_string() }),
+/// Reads the encoding (whether it is UTF-8), which shows too whether the file is a database, and learns whether it takes no writes: SQLite begins even an immediate
+/// transaction where it does not, and says so only to a statement that could write. This one writes nothing.
+async fn look(driver: &mut SqliteConnection) -> sqlx::Result<(bool, bool)> {
+    let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut *driver).await?;
+    let table: Option<String> = sqlx::query_scalar(ANY_TABLE).fetch_optional(&mut *driver).await?;
+    driver.execute("PRAGMA busy_timeout = 0").await?;
+    let mut read_only = false;
+    if let Some(table) = table {
+        let empty_write = format!("DELETE FROM main.{} WHERE 0", quoted(&table));
+        match driver.execute(AssertSqlSafe(empty_write)).await {
+            Ok(_) => {}
+            Err(error) if failure::is_refusal(&error) => read_only = failure::is_read_only(&error),
+            Err(error) => return Err(error),
         }
     }
+    driver.execute("PRAGMA query_only = ON").await?;
+    Ok((encoding == "UTF-8", read_only))
+}
 
-    /// Reads the encoding, which shows too whether the file is a database, and learns whether it takes writes: SQLite begins even an immediate transaction
-    /// where it does not, and says so only to a statement that could write. This one writes nothing.
-    async fn look(&mut self) -> sqlx::Result<()> {
-        let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut self.driver).await?;
-        self.utf8 = encoding == "UTF-8";
-        let table: Option<String> = sqlx::query_scalar(ANY_TABLE).fetch_optional(&mut self.driver).await?;
-        self.driver.execute("PRAGMA busy_timeout = 0").await?;
-        if let Some(table) = table {
-            let empty_write = format!("DELETE FROM main.{} WHERE 0", quoted(&table));
-            match self.driver.execute(AssertSqlSafe(empty_write)).await {
-                Ok(_) => {}
-                Err(error) if failure::is_refusal(&error) => self.read_only = failure::is_read_only(&error),
-                Err(error) => return Err(error),
-            }
-        }
-        self.driver.execute("PRAGMA query_only = ON").await?;
-        self.query_only = true;
-        Ok(())
-    }
+fn closed(doing: &'static str) -> Error {
+    Error::Lost { doing, reason: "it was closed before".to_owned() }
 }
 
 impl Open {
@@ -467,7 +462,7 @@ mod tests {
     async fn a_full_disk_stops_cleanly() {
         let (_directory, path) = file().await;
         let (mut connection, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
-        connection.driver.execute("PRAGMA max_page_count = 3").await.expect("a limit");
+        connection.driver.as_mut().expect("open").execute("PRAGMA max_page_count = 3").await.expect("a limit");
         begin_writing(&mut connection).await;
         let large = [Value::Bytes(vec![7; 100_000])];
         let error = connection.execute("UPDATE t SET a = $1", &large).await.expect_err("no room");
@@ -492,6 +487,25 @@ mod tests {
         other.commit().await.expect("committed");
         begin_writing(&mut one).await;
         one.rollback().await.expect("rolled back");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_lets_the_file_go() {
+        let (_directory, path) = file().await;
+        let (mut one, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        let (mut other, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        begin_writing(&mut one).await;
+        assert!(one.execute("UPDATE t SET a = 'dropped'", &[]).now_or_never().is_none(), "answered at once");
+        assert!(!one.is_usable());
+        assert_eq!(one.commit().await.expect_err("it is closed").code(), "connection_lost");
+        // And one that is dropped while it begins.
+        let (mut third, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        assert!(third.begin(Mode::Write(Limits::default())).now_or_never().is_none(), "answered at once");
+        drop(third);
+        begin_writing(&mut other).await;
+        assert_eq!(other.fetch("SELECT a FROM t", &[]).await.expect("a row"), [[Value::Text("old".to_string())]]);
+        other.execute("UPDATE t SET a = 'new'", &[]).await.expect("written");
+        other.commit().await.expect("no reader is left either");
     }
 
     #[tokio::test]

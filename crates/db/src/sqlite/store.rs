@@ -63,18 +63,18 @@ impl Connection {
     async fn apply_missing(&mut self, migrator: &Migrator) -> Result<()> {
         let applied = self.applied().await?;
         let missing = missing(migrator, &applied)?;
-        self.enter(MIGRATING)?;
+        let mut driver = self.enter(MIGRATING)?;
         let outcome = async {
-            self.driver.ensure_migrations_table(TABLE).await?;
+            driver.ensure_migrations_table(TABLE).await?;
             for migration in missing {
                 // The transaction is ours.
                 let within = Migration { no_tx: true, ..migration.clone() };
-                self.driver.apply(TABLE, &within).await?;
+                driver.apply(TABLE, &within).await?;
             }
             Ok(())
         };
         let outcome: Result<(), sqlx::migrate::MigrateError> = outcome.await;
-        self.leave(MIGRATING, None, Some(Ok(())))?;
+        self.leave(MIGRATING, None, driver, Some(Ok(())))?;
         outcome.map_err(failure::migration)
     }
 
@@ -84,13 +84,13 @@ impl Connection {
         if self.integer(MIGRATING, &exists, Arguments::default()).await? != Some(1) {
             return Ok(Vec::new());
         }
-        self.enter(MIGRATING)?;
+        let mut driver = self.enter(MIGRATING)?;
         let outcome = async {
-            let dirty = self.driver.dirty_version(TABLE).await?;
-            Ok((dirty, self.driver.list_applied_migrations(TABLE).await?))
+            let dirty = driver.dirty_version(TABLE).await?;
+            Ok((dirty, driver.list_applied_migrations(TABLE).await?))
         };
         let outcome: Result<_, sqlx::migrate::MigrateError> = outcome.await;
-        self.leave(MIGRATING, None, Some(Ok(())))?;
+        self.leave(MIGRATING, None, driver, Some(Ok(())))?;
         match outcome.map_err(failure::migration)? {
             (Some(version), _) => Err(Error::StoreVersion { reason: format!("its migration {version} is unfinished") }),
             (None, applied) => Ok(applied),

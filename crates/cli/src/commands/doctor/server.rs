@@ -66,7 +66,9 @@ async fn look(
         Ok(plan) => plan,
         Err(failure) => {
             let rest = Discovery { tables: Vec::new(), findings: vec![failure.finding()] };
-            plan_of(settings, database, &mut session, keys, rest, for_run).await?
+            let rest = plan_of(settings, database, &mut session, keys, rest, for_run).await;
+            // What was met first says more.
+            rest.map_err(|_| failure)?
         }
     };
     session.close().await;
