@@ -26,6 +26,8 @@ const OTHERS_MIN: u64 = 5;
 const QUIET_LOOKS: u32 = 5;
 /// Rows of one transaction while it gives way: few enough that nobody waits long behind its locks, its pages and its part of the log.
 const ROWS_MAX: usize = 125;
+/// A transaction is followed by a rest of so many times its own length, in which none of the workers does anything.
+pub(crate) const RESTS: u32 = 2;
 /// How long a turn is held at most by work that may wait for somebody's lock; a transaction that writes has short timeouts of its own.
 const TURN_MAX: Duration = Duration::from_millis(100);
 

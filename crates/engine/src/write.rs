@@ -4,6 +4,7 @@ use crate::{
     ahead::Stage,
     counts::SlotCounts,
     failpoint::failpoint,
+    load::RESTS,
     pace::{Tempo, backoff},
     rotation::Rotation,
     settle::{Settled, Settlement, settle},
@@ -108,8 +109,8 @@ impl Writing<'_> {
         }
         let took = begun.elapsed();
         if turn.is_some() {
-            // None of us does anything for as long as the transaction took.
-            rotation.sleep(took).await;
+            // The turn is held: none of us does anything meanwhile.
+            rotation.sleep(took * RESTS).await;
         }
         Ok(Some(took))
     }
