@@ -7,6 +7,7 @@
 
 mod ahead;
 mod batch;
+mod ceiling;
 mod context;
 mod control;
 mod counts;

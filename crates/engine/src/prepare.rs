@@ -1,9 +1,11 @@
 //! Everything before the first write.
 use crate::{
-    Approved, BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport, control,
+    Approved, BlindIndexReport, ColumnReport, Context, Error, Event, Report, RunOptions, State, TableReport,
+    ceiling::Tally,
+    control,
     load::{Look, Looks},
     past::Past,
-    rotation::{Started, Tally},
+    rotation::Started,
     summary::{self, Saw},
     worker::End,
 };
