@@ -1,4 +1,5 @@
 //! Why a command did not start or could not go on: exit code 2.
+use crate::signals::EXIT_INTERRUPTED;
 use reencrypt_planner::Finding;
 use std::fmt;
 
@@ -30,7 +31,7 @@ impl Failure {
             code: "interrupted".to_owned(),
             message: "stopped by a signal; nothing was written".to_owned(),
             hint: None,
-            exit_code: 130,
+            exit_code: EXIT_INTERRUPTED,
         }
     }
 }
@@ -45,7 +46,8 @@ impl std::error::Error for Failure {}
 
 impl From<reencrypt_engine::Error> for Failure {
     fn from(e: reencrypt_engine::Error) -> Self {
-        Self { code: e.code().to_owned(), message: e.to_string(), hint: e.hint(), exit_code: 2 }
+        let exit_code = if e.code() == "interrupted" { EXIT_INTERRUPTED } else { 2 };
+        Self { code: e.code().to_owned(), message: e.to_string(), hint: e.hint(), exit_code }
     }
 }
 

@@ -164,7 +164,7 @@ impl Rotation {
     pub(crate) async fn tell_load(&self, session: &mut Session) -> Result<(), Error> {
         let message = match self.load.gives_way() {
             true => format!(
-                "the database serves {:.0} transactions of others a second: written in small transactions with pauses between them \
+                "the server has {:.0} transactions of others a second: written in small transactions with pauses between them \
                  (`--max-rows-per-second` sets the speed instead)",
                 lock(&self.load.looks).others
             ),

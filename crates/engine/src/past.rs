@@ -18,7 +18,9 @@ pub(crate) struct Past {
     /// whether a run left values in quarantine
     pub(crate) quarantined: bool,
     /// why a store that is there could not be read
-    pub(crate) hidden: Option<String>,
+    unread: Option<String>,
+    /// because this role may not
+    pub(crate) hidden: bool,
     /// what stands in the way of every run, and not only in this role's
     broken: Option<Finding>,
 }
@@ -53,7 +55,8 @@ impl Past {
                 acceptances: store.acceptances(&mut tx).await?,
                 reserved: reserved.filter_map(|(key, count)| Some((key.parse().ok()?, count))).collect(),
                 sources: sources(&store, &mut tx).await?,
-                hidden: None,
+                unread: None,
+                hidden: false,
                 broken: None,
             };
             tx.commit().await?;
@@ -63,7 +66,8 @@ impl Past {
             tracing::info!(code = error.code(), "what earlier runs did could not be read from the store");
             let broken = (error.code() == "store_gone")
                 .then(|| Finding::fail("store_gone", format!("{error}: {}", error.hint().unwrap_or_default())));
-            Self { hidden: Some(error.to_string()), broken, ..Self::default() }
+            let hidden = error.code() == "privilege_missing";
+            Self { unread: Some(error.to_string()), hidden, broken, ..Self::default() }
         })
     }
 
@@ -83,8 +87,8 @@ impl Past {
                     Some(Unvouched { code: OTHER_OLD_KEY, message })
                 }
                 None => {
-                    let why = match &self.hidden {
-                        Some(hidden) => format!("whether a run rotated from it cannot be read from the checkpoint store: {hidden}"),
+                    let why = match &self.unread {
+                        Some(unread) => format!("whether a run rotated from it cannot be read from the checkpoint store: {unread}"),
                         None => "no run in this database's checkpoint store rotated a value from it to the new key".to_owned(),
                     };
                     let message = format!(

@@ -5,7 +5,7 @@ use crate::{
     control,
     load::{Look, Looks},
     past::Past,
-    rotation::Started,
+    rotation::{LEAVE_MAX, Started},
     summary::{self, Saw},
     worker::End,
 };
@@ -14,6 +14,9 @@ use reencrypt_crypto::Refusal;
 use reencrypt_db::{Dialect, Limits, Mode, Server, Session, TlsMode};
 use reencrypt_planner::{Configuration, Discovery, Finding, GateCounts, Plan, Severity, SurveyOptions};
 use std::{collections::HashMap, sync::Arc};
+
+/// What goes on with a run that was stopped.
+const RESUME: &str = "reencrypt run --resume";
 
 /// Values per column that are looked at before a run.
 const RUN_SAMPLE: u32 = 1_000;
@@ -221,13 +224,24 @@ impl Prepared {
             tally,
         };
         let (end, rates) = started.work().await?;
-        let mut report = report(&self.context, &self.store, &run_id, self.intent.command()).await?;
+        let report = report(&self.context, &self.store, &run_id, self.intent.command());
+        let mut report = match end {
+            End::Stopped => {
+                tokio::time::timeout(LEAVE_MAX, report).await.ok().and_then(Result::ok).ok_or_else(|| {
+                    Error::refused("interrupted", "stopped by a signal; the run's record could not be read", RESUME)
+                })?
+            }
+            End::State(_) => report.await?,
+        };
         if report.state == Some(State::Abandoned) {
             return Err(ended(&run_id));
         }
         if end == End::Stopped {
             report.exit_code = 130;
-            report.state = Some(State::Interrupted);
+            if report.state.replace(State::Interrupted) == Some(State::Running) {
+                // Its row could not be told.
+                report.next = Some(RESUME.to_owned());
+            }
         }
         for table in &mut report.tables {
             table.rows_per_second = rates.get(&table.table).copied();

@@ -28,6 +28,8 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// How long a chunk is leased without a committed batch.
 pub(crate) const LEASE_MS: u32 = 15_000;
+/// How long a process that is asked to stop tries to say so in the store, and to read its report there.
+pub(crate) const LEAVE_MAX: Duration = Duration::from_secs(4);
 /// A window takes at most so many seconds of the row budget.
 const WINDOW_S: u32 = 10;
 /// Bytes of fields in the windows of all workers.
@@ -345,7 +347,12 @@ async fn leave(rotation: &Rotation, end: Result<End, Error>) -> Result<End, Erro
         tx.commit().await?;
         Ok::<_, Error>(over)
     };
-    match (left.await, end) {
+    // Whoever asked for a stop waits for nobody who keeps the store locked.
+    let left = match &end {
+        Ok(End::Stopped) => tokio::time::timeout(LEAVE_MAX, left).await.unwrap_or(Ok(None)),
+        _ => left.await,
+    };
+    match (left, end) {
         (Ok(Some(state)), _) => Ok(End::State(state)),
         (Ok(None), end) | (Err(_), end @ Err(_)) => end,
         // The chunks' leases run out by themselves; the run can be resumed as after a kill.

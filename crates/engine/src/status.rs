@@ -114,7 +114,11 @@ async fn look(context: &Context) -> Result<StatusReport, Error> {
     let waits_ms = saw.living().filter_map(|worker| worker.waits_ms).max();
     let waits_long = paused_ms.max(waits_ms).is_some_and(|ms| ms > LONG_WAIT_MS);
     Ok(StatusReport {
-        progress: if walking { share(done, estimate) } else { 1.0 },
+        progress: match saw.passes.is_empty() {
+            true => 0.0,
+            false if walking => share(done, estimate),
+            false => 1.0,
+        },
         rows_per_second: rate,
         // Beyond the estimate nobody knows how much is left.
         seconds_left: rate.filter(|rate| *rate > 0.0 && done < estimate).map(|rate| (estimate - done) as f64 / rate),

@@ -121,7 +121,7 @@ impl Worker {
     async fn step(&mut self) -> Result<Step, Error> {
         let rotation = self.rotation.clone();
         let Worker { reader: reading, writer, name, held, waiter, .. } = self;
-        let writer = connected(writer, &rotation).await?;
+        let Some(writer) = connected(writer, &rotation).await? else { return Ok(Step::Worked) };
 
         if let Some((id, fence)) = *held {
             // After an error: the row's lock waits for a transaction of our own that may still be committing.
@@ -136,7 +136,7 @@ impl Worker {
             return Ok(Step::Worked);
         }
 
-        let reader = connected(reading, &rotation).await?;
+        let Some(reader) = connected(reading, &rotation).await? else { return Ok(Step::Worked) };
         let mut tx = reader.begin(Mode::Read).await?;
         let run = rotation.store.run(&mut tx, &rotation.run_id).await?.ok_or_else(|| record_gone(&rotation.run_id))?;
         if run.state != RunState::Running {
@@ -179,19 +179,27 @@ async fn walk(
     waiter: &Waiter,
     chunk: Chunk,
 ) -> Result<(), Error> {
-    connected(reader, rotation).await?;
+    if connected(reader, rotation).await?.is_none() {
+        return Ok(());
+    }
     if walk::walk(rotation, reader, writer, waiter, chunk).await? == ChunkEnd::LeaseLost {
         tracing::info!("a chunk was taken over by another worker");
     }
     Ok(())
 }
 
-/// The session, opened where there is none or it can no longer be used.
-async fn connected<'s>(session: &'s mut Option<Session>, rotation: &Rotation) -> Result<&'s mut Session, Error> {
+/// The session, opened where there is none or it can no longer be used; `None` where a stop is asked for first.
+async fn connected<'s>(
+    session: &'s mut Option<Session>,
+    rotation: &Rotation,
+) -> Result<Option<&'s mut Session>, Error> {
     if session.as_ref().is_none_or(|session| !session.is_usable()) {
-        *session = Some(rotation.context.database.session().await?);
+        *session = tokio::select! {
+            opened = rotation.context.database.session() => Some(opened?),
+            () = rotation.context.stop.requested() => None,
+        };
     }
-    session.as_mut().ok_or_else(|| Error::bug("a session that was just opened is gone"))
+    Ok(session.as_mut())
 }
 
 /// The next chunk: one that is free, else one cut off the first leaf that has rows left.

@@ -321,6 +321,11 @@ async fn verify_with_swapped_keys_is_no_success(engine: Engine) {
     let new_alone = refusing.keys(&swapped).unset("OLD_KEY");
     let verify = new_alone.run(&["verify"]).await.expect_code(1);
     assert_eq!(verify.json()["next"], "reencrypt plan", "{verify}");
+    // A store that is broken tells no more than one that is not there.
+    operator(&db).run(&["run", "--yes", "--canary", "1"]).await.expect_code(1);
+    db.execute(&format!("DROP TABLE {}", db.store_table("acceptance"))).await;
+    let verify = operator(&db).keys(&swapped).run(&["verify"]).await.expect_code(1);
+    assert!(verify.findings("warn").contains(&"old_key_unknown".to_owned()), "{verify}");
 }
 
 /// Nothing in the data tells a wrong old key from the right one once little is left of it: only a run that rotated from it does.

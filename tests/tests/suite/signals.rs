@@ -1,6 +1,6 @@
 //! A stop that was asked for: the transaction in hand is finished, the chunk is given back, and `run --resume` goes on.
 use crate::{Engine, operator};
-use reencrypt_tests::{Audit, Database, Seeding, Store};
+use reencrypt_tests::{Audit, Database, Role, Seeding, Store};
 use sqlx::Executor;
 use std::time::Duration;
 
@@ -172,4 +172,41 @@ async fn an_abandoned_run_ends_for_good(engine: Engine) {
     let run = operator.run(&["run", "--yes"]).await.expect_code(0);
     assert_eq!(run.column("zip")["already_new"], audit.moved(&now).len(), "{run}");
     audit.assert_rotated(&db.patients().await);
+}
+
+/// A stop waits for nobody who keeps the store to himself: the report cannot be had then, and the run goes on as after a kill.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_stops_a_run_whose_store_is_locked() {
+    let seeding = Seeding::clean(3000);
+    for engine in [Engine::Waves, Engine::Sqlite] {
+        let db = engine.seeded(&seeding).await;
+        let audit = Audit::new(&seeding, db.patients().await);
+        let operator = operator(&db);
+        let mut running = operator.start(&["run", "--yes", "--batch-rows", "50", "--max-rows-per-second", "500"]);
+        while !running.has_ended() && Store(&db).progress().await.rows < 100 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let holder: Box<dyn std::any::Any + Send> = match &db {
+            Database::Postgres(db) => {
+                let mut holder = db.connect(Role::Owner).await;
+                let lock = "BEGIN; LOCK TABLE reencrypt.chunk IN ACCESS EXCLUSIVE MODE";
+                holder.execute(sqlx::raw_sql(lock)).await.expect("the lock");
+                Box::new(holder)
+            }
+            Database::Sqlite(db) => {
+                let mut holder = db.connect().await;
+                holder.execute(sqlx::raw_sql("PRAGMA busy_timeout = 5000; BEGIN EXCLUSIVE")).await.expect("the lock");
+                Box::new(holder)
+            }
+        };
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        running.signal("TERM");
+        let begun = std::time::Instant::now();
+        let stopped = running.finish().await.expect_code(130);
+        assert!(begun.elapsed() < Duration::from_secs(15), "it waited for the lock: {stopped}");
+        drop(holder);
+        let end = operator.run(&["run", "--resume"]).await.expect_code(0);
+        assert_eq!(end.state(), "finished", "{end}");
+        audit.assert_rotated(&db.patients().await);
+    }
 }

@@ -1,7 +1,7 @@
 //! One connection: opening the file, transactions, and the one way in which statements reach it.
 use super::{failure, rows};
 use crate::{
-    Error, Identity, Limits, Mode, Result,
+    Condition, Error, Identity, Limits, Mode, Result,
     identifier::{quoted, shown},
 };
 use futures_util::{FutureExt, TryStreamExt};
@@ -45,10 +45,7 @@ impl Connection {
     /// Opens the file, which must exist, and changes nothing in it; the identity's `system` is empty.
     pub(crate) async fn open(path: &Path, connect_timeout: Duration) -> Result<(Self, Identity)> {
         let identity = identity(path);
-        let unopened = |error: sqlx::Error| Error::File {
-            path: shown(&identity.address),
-            reason: opening(path, &error).to_string(),
-        };
+        let unopened = |error: sqlx::Error| unopened(path, shown(&identity.address), &error);
         let mut driver = options(path, connect_timeout).connect().await.map_err(unopened)?;
         let (utf8, read_only) = look(&mut driver).await.map_err(unopened)?;
         let connection =
@@ -381,16 +378,20 @@ fn identity(path: &Path) -> Identity {
     Identity { address: path.clone(), database: path, system: String::new() }
 }
 
-/// Why the file cannot be opened, in words.
-fn opening(path: &Path, error: &sqlx::Error) -> &'static str {
+/// Why the file cannot be opened.
+fn unopened(path: &Path, shown: String, error: &sqlx::Error) -> Error {
     let code = error.as_database_error().and_then(|refusal| refusal.code());
-    match code.as_deref() {
+    let reason = match code.as_deref() {
+        Some(code @ ("5" | "261" | "517")) => {
+            let (condition, state, object) = (Condition::LockTimeout, code.to_owned(), Some(format!("file {shown}")));
+            return Error::Statement { doing: "opening the file", condition, state, object };
+        }
         Some("26") => "the file is no SQLite database",
-        Some("5" | "261" | "517") => "the file is locked by another process",
         _ if !path.exists() => "there is no such file",
         _ if path.is_dir() => "this is a directory",
         _ => "the file cannot be opened",
-    }
+    };
+    Error::File { path: shown, reason: reason.to_owned() }
 }
 
 async fn bounded<T>(deadline: Option<Duration>, call: impl Future<Output = T>) -> Option<T> {
@@ -495,14 +496,16 @@ mod tests {
         let (mut one, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
         let (mut other, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
         begin_writing(&mut one).await;
-        assert!(one.execute("UPDATE t SET a = 'dropped'", &[]).now_or_never().is_none(), "answered at once");
+        // One that is dropped while it begins, and waits for the first.
+        let (mut third, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
+        let patient = Mode::Write(Limits { lock_timeout_ms: 5000, ..Limits::default() });
+        assert!(third.begin(patient).now_or_never().is_none());
+        assert!(!third.is_usable());
+        let slow = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 500000) UPDATE t SET a = (SELECT max(x) FROM c)";
+        assert!(one.execute(slow, &[]).now_or_never().is_none());
         assert!(!one.is_usable());
         assert_eq!(one.commit().await.expect_err("it is closed").code(), "connection_lost");
-        // And one that is dropped while it begins.
-        let (mut third, _) = Connection::open(&path, LIMIT).await.expect("the file opens");
-        assert!(third.begin(Mode::Write(Limits::default())).now_or_never().is_none(), "answered at once");
-        drop(third);
-        begin_writing(&mut other).await;
+        other.begin(patient).await.expect("begun");
         assert_eq!(other.fetch("SELECT a FROM t", &[]).await.expect("a row"), [[Value::Text("old".to_string())]]);
         other.execute("UPDATE t SET a = 'new'", &[]).await.expect("written");
         other.commit().await.expect("no reader is left either");

@@ -178,10 +178,10 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
     }
     let unexplained = unopened + mismatched + late.unreadable + late.mismatched;
     if let Some(Unvouched { code, message }) = unvouched.filter(|_| unexplained > 0) {
-        let next = match (*code, &past.hidden) {
+        let next = match (*code, past.hidden) {
             (OTHER_OLD_KEY, _) => "give that key as the old one, then `reencrypt verify`",
-            (_, Some(_)) => "`reencrypt verify` with a role that may read the store",
-            (_, None) => "check the old key; `reencrypt run` with it rotates what is left of it",
+            (_, true) => "`reencrypt verify` with a role that may read the store",
+            (_, false) => "check the old key; `reencrypt run` with it rotates what is left of it",
         };
         return cannot_say(
             format!(
@@ -192,7 +192,7 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
         );
     }
     let mut reason = "nothing that was read opens under the old key".to_owned();
-    if let (Some(unvouched), Some(_)) = (unvouched, &past.hidden) {
+    if let (Some(unvouched), true) = (unvouched, past.hidden) {
         reason = format!("{reason} ({})", unvouched.message);
     }
     if unreadable > 0 {
@@ -208,7 +208,7 @@ pub(super) fn state(context: &Context, options: &VerifyOptions, plan: &Plan, evi
         );
     }
     // Swapped keys look like this: all of it opens under the one that was given as new, and none of it was rotated to it.
-    let may_be_swapped = unvouched.is_some() && past.hidden.is_none() && sum(|c| c.new) > 0;
+    let may_be_swapped = unvouched.is_some() && !past.hidden && sum(|c| c.new) > 0;
     if may_be_swapped {
         reason = format!("{reason}; whether that is the key that was in use, nothing tells");
     }
