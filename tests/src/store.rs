@@ -1,5 +1,6 @@
 //! What the tool has written down about its own progress, read past the tool.
-use crate::Database;
+use crate::{Database, Running};
+use std::time::Duration;
 
 /// Where the first pass of the last run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,6 +31,13 @@ impl Store<'_> {
             Database::Sqlite(db) => db.pair(&sums("coalesce(sum(seq), 0), coalesce(sum(rows_settled), 0)")).await,
         };
         pair.map_or_else(Progress::default, |(batches, rows)| Progress { batches, rows })
+    }
+
+    /// Waits until so many rows of the first pass are settled, or the process has ended.
+    pub async fn reached(&self, rows: i64, running: &mut Running) {
+        while !running.has_ended() && self.progress().await.rows < rows {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Rows in all of its tables but those that say which version they have.

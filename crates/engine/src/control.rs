@@ -132,9 +132,11 @@ pub(crate) async fn explained<T>(context: &Context, result: Result<T, impl Into<
         Ok(value) => return Ok(value),
         Err(error) => error.into(),
     };
-    let cause = match error.code() {
-        "privilege_missing" => lacking(context).await,
-        "schema_changed" => gone(context).await,
+    let cause = match (&error, error.code()) {
+        // Said already.
+        (Error::Refused { .. }, _) => return Err(error),
+        (_, "privilege_missing") => lacking(context).await,
+        (_, "schema_changed") => gone(context).await,
         _ => return Err(error),
     };
     // Where nobody can look, what was met is what is known.

@@ -228,7 +228,11 @@ impl Prepared {
         let mut report = match end {
             End::Stopped => {
                 tokio::time::timeout(LEAVE_MAX, report).await.ok().and_then(Result::ok).ok_or_else(|| {
-                    Error::refused("interrupted", "stopped by a signal; the run's record could not be read", RESUME)
+                    Error::refused(
+                        "interrupted",
+                        "stopped by a signal; the run's record could not be read",
+                        format!("`{RESUME}` goes on"),
+                    )
                 })?
             }
             End::State(_) => report.await?,

@@ -349,7 +349,10 @@ async fn leave(rotation: &Rotation, end: Result<End, Error>) -> Result<End, Erro
     };
     // Whoever asked for a stop waits for nobody who keeps the store locked.
     let left = match &end {
-        Ok(End::Stopped) => tokio::time::timeout(LEAVE_MAX, left).await.unwrap_or(Ok(None)),
+        Ok(End::Stopped) => tokio::time::timeout(LEAVE_MAX, left).await.unwrap_or_else(|_| {
+            tracing::warn!("the run's row could not be updated in time on leaving");
+            Ok(None)
+        }),
         _ => left.await,
     };
     match (left, end) {

@@ -1,7 +1,6 @@
 //! Behind PgBouncer: everything that a rotation consists of works in both of its modes, with a kill in the middle.
 use crate::{Engine, operator};
 use reencrypt_tests::{Audit, Configuration, Pooler, Pooling, Role, Seeding, Store};
-use std::time::Duration;
 
 const ROWS: i64 = 3000;
 /// Two workers with two connections each, and one that asks for the run's state.
@@ -65,9 +64,7 @@ async fn a_rotation(engine: Engine, pooling: Pooling, connections: usize) {
     assert_eq!(plan.json()["plan_id"], canary.json()["plan_id"]);
 
     let mut killed = operator.start(&with(&["run", "--resume", "--max-rows-per-second", "2000"]));
-    while !killed.has_ended() && Store(&db).progress().await.rows < ROWS / 3 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    Store(&db).reached(ROWS / 3, &mut killed).await;
     assert_eq!(killed.kill().await.code(), None, "it had ended");
     let between = db.patients().await;
     audit.assert_in_between(&between);

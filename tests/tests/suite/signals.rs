@@ -20,9 +20,7 @@ async fn a_signal_stops_a_run_cleanly(engine: Engine) {
         let audit = Audit::new(&seeding, db.patients().await);
         let operator = operator(&db);
         let mut running = operator.start(&["run", "--yes", "--batch-rows", "100", "--max-rows-per-second", "1500"]);
-        while !running.has_ended() && Store(&db).progress().await.rows < 300 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        Store(&db).reached(300, &mut running).await;
         running.signal(signal);
         let stopped = running.finish().await.expect_code(130);
         assert_eq!(stopped.state(), "interrupted", "{stopped}");
@@ -44,9 +42,7 @@ async fn a_paused_run_waits_and_goes_on(engine: Engine) {
     let audit = Audit::new(&seeding, db.patients().await);
     let (works, commands) = (operator(&db), operator(&db).unset("OLD_KEY").unset("NEW_KEY"));
     let mut running = works.start(&["run", "--yes", "--batch-rows", "50", "--max-rows-per-second", "800"]);
-    while !running.has_ended() && Store(&db).progress().await.rows < 100 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    Store(&db).reached(100, &mut running).await;
     let paused = commands.run(&["pause", "--reason", "the clinic opens"]).await.expect_code(0);
     assert!(paused.stdout.contains("paused"), "{paused}");
     tokio::time::sleep(Duration::from_millis(2500)).await;
@@ -68,9 +64,7 @@ async fn a_pause_asked_for_while_nobody_works_holds_before_the_first_batch(engin
     let audit = Audit::new(&seeding, db.patients().await);
     let operator = operator(&db);
     let mut running = operator.start(&["run", "--yes", "--batch-rows", "100", "--max-rows-per-second", "1000"]);
-    while !running.has_ended() && Store(&db).progress().await.rows < 200 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    Store(&db).reached(200, &mut running).await;
     running.signal("TERM");
     running.finish().await.expect_code(130);
     let stood = db.patients().await;
@@ -183,9 +177,7 @@ async fn a_signal_stops_a_run_whose_store_is_locked() {
         let audit = Audit::new(&seeding, db.patients().await);
         let operator = operator(&db);
         let mut running = operator.start(&["run", "--yes", "--batch-rows", "50", "--max-rows-per-second", "500"]);
-        while !running.has_ended() && Store(&db).progress().await.rows < 100 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        Store(&db).reached(100, &mut running).await;
         let holder: Box<dyn std::any::Any + Send> = match &db {
             Database::Postgres(db) => {
                 let mut holder = db.connect(Role::Owner).await;

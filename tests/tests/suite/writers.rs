@@ -159,9 +159,7 @@ async fn a_run_whose_table_is_locked_says_so_and_stops_when_asked() {
     let audit = Audit::new(&seeding, db.patients().await);
     let operator = operator(&db);
     let mut running = operator.start(&["run", "--yes", "--batch-rows", "100", "--max-rows-per-second", "500"]);
-    while !running.has_ended() && Store(&db).progress().await.rows < 100 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    Store(&db).reached(100, &mut running).await;
     let mut holder = db.as_postgres().connect(Role::Owner).await;
     let lock = r#"BEGIN; LOCK TABLE "Patient" IN ACCESS EXCLUSIVE MODE"#;
     holder.execute(sqlx::raw_sql(lock)).await.expect("the lock");
@@ -200,9 +198,7 @@ async fn a_signal_stops_a_run_whose_rows_are_refused() {
     let run = ["run", "--yes", "--max-unreadable", "100%", "--workers", "1"];
     let arguments: Vec<&str> = run.into_iter().chain(size).collect();
     let mut running = operator.start(&arguments);
-    while !running.has_ended() && Store(&db).progress().await.rows < 50 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    Store(&db).reached(50, &mut running).await;
     running.signal("TERM");
     let stopped = running.finish().await.expect_code(130);
     assert!(Store(&db).progress().await.rows < 150, "the whole batch was halved to its end: {stopped}");
@@ -254,9 +250,7 @@ async fn a_row_that_stays_locked_behind_one_that_came_free_is_left_alone_too() {
     }
     let operator = operator(&db);
     let mut running = operator.start(&["run", "--yes", "--workers", "1", "--max-sweeps", "1"]);
-    while !running.has_ended() && Store(&db).progress().await.rows < 598 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    Store(&db).reached(598, &mut running).await;
     // Both are known to be locked by now.
     tokio::time::sleep(Duration::from_secs(2)).await;
     drop(holders.pop());
@@ -336,9 +330,7 @@ async fn a_partition_made_during_a_run_is_rotated_by_whichever_process_comes_to_
     // The first one is slow, and rests when it has entered a sweep, so that the second one does all that there is in it.
     let slow = ["run", "--yes", "--workers", "1", "--batch-rows", "10", "--max-rows-per-second", "20"];
     let mut one = operator.start_failing("engine::pass_entered=1*off->sleep(5000)", &slow);
-    while !one.has_ended() && Store(&db).progress().await.rows < 10 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    Store(&db).reached(10, &mut one).await;
     let mut other = operator.start(&["run", "--resume", "--workers", "1", "--batch-rows", "10"]);
     let workers = "SELECT count(*) FROM reencrypt.worker";
     while !one.has_ended() && !other.has_ended() && db.number(workers).await < 2 {

@@ -99,6 +99,10 @@ async fn execute(
         Ok(report) => Ok(report),
         Err(halted) => {
             let failure = Failure::from(halted.error);
+            // The record was just found out of reach.
+            if failure.exit_code == EXIT_INTERRUPTED {
+                return Err(failure);
+            }
             // Of a run that did not start there is nothing to report; the last one is another.
             let standing = standing(context).await.filter(|report| report.run_id == halted.run_id);
             let report = standing.map(|report| Report { command, ..failed(report, &failure) });
